@@ -1,0 +1,3 @@
+//! The octets of BGP messages, both ways.
+
+pub mod message;

@@ -1,0 +1,37 @@
+//! Loods: load balancers for Kubernetes on one's own network.
+//!
+//! A guided map, from the inside out. The *pure* folders know nothing of
+//! sockets, clocks or API objects: they are functions and small machines over
+//! plain values, and are given `now` where time matters.
+//!
+//! - [`bgp`] (pure): the wire codec, the session machine, the rib of one peer.
+//! - [`config`] (pure): what the user meant, read from MetalLB's ConfigMap.
+//! - [`alloc`] (pure): who holds which address.
+//! - [`lb`] (pure): facts in; wanted statuses and announcements, or a reason, out.
+//!
+//! The *shell* folders do the input and output, and hold no policy. They come
+//! with the feature `daemon`:
+//!
+//! - `observe`: what the daemon counts and shows.
+//! - `k8s`: watches, patches, the Lease and Events.
+//! - `speaker`: drives one BGP peer over a socket each.
+//! - `admin`: serves what `observe` holds.
+//! - `runtime`: wires them together; `cli`: what the user typed.
+
+pub mod alloc;
+pub mod bgp;
+pub mod config;
+pub mod lb;
+
+#[cfg(feature = "daemon")]
+pub mod admin;
+#[cfg(feature = "daemon")]
+pub mod cli;
+#[cfg(feature = "daemon")]
+pub mod k8s;
+#[cfg(feature = "daemon")]
+pub mod observe;
+#[cfg(feature = "daemon")]
+pub mod runtime;
+#[cfg(feature = "daemon")]
+pub mod speaker;

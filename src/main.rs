@@ -1,0 +1,3 @@
+//! The program `loods`.
+
+fn main() {}
