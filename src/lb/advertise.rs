@@ -84,6 +84,8 @@ pub enum Grant {
 /// What becomes of one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict<R = Route> {
+    /// The address.
+    pub address: IpAddr,
     /// Its routes on whatever node announces it; each prefix once. Empty where
     /// no node may.
     pub routes: Box<[R]>,
@@ -91,6 +93,16 @@ pub struct Verdict<R = Route> {
     pub grant: Option<Grant>,
     /// Why this node does not announce it; `None` = it does.
     pub refusal: Option<Reason>,
+}
+
+impl<R> Verdict<R> {
+    /// The routes that this node sends for the address.
+    pub fn announced(&self) -> &[R] {
+        match self.refusal {
+            None => &self.routes,
+            Some(_) => &[],
+        }
+    }
 }
 
 impl Service {
@@ -183,6 +195,7 @@ pub fn advertise(
         Ok(granted) => granted,
         Err(reason) => {
             return Verdict {
+                address,
                 routes: Box::default(),
                 grant: None,
                 refusal: Some(reason),
@@ -193,6 +206,7 @@ pub fn advertise(
         .or_else(|| refused_by_endpoints(service, endpoints))
         .or_else(|| (!node.has_peer(Family::of(address))).then_some(Reason::NoSessionForFamily));
     Verdict {
+        address,
         routes: routes.into_iter().collect(),
         grant: Some(grant),
         refusal,
@@ -301,3 +315,6 @@ fn refused_by_endpoints(service: &Service, seen: Presence) -> Option<Reason> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

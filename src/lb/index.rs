@@ -8,7 +8,7 @@
 //!                          │           ▼
 //!                          │       prefixes ──▶ routes that differ
 //!                          ▼
-//!              Changes { routes, peers, events }
+//!              Changes { routes, peers, events, services }
 //! ```
 //!
 //! A fact that says what was known already costs a comparison and nothing
@@ -22,20 +22,21 @@
 //! written is the writer's rule.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::advertise::{Node, Service, Verdict, advertise};
+use super::advertise::{Node, Service, advertise};
 use super::backends::Backends;
-use super::event::{Event, EventKind};
-use super::facts::{self, NodeFact, ServiceFact, ServiceKey, SliceFact, SliceKey, TrafficPolicy};
-use super::prefixes::{Interner, Prefixes, Route};
-use super::reason::Reason;
-use crate::bgp::types::{Attributes, Family, Prefix};
+use super::entry::{Entry, Pass, Rule};
+use super::event::Event;
+use super::facts::{self, NodeFact, ServiceFact, ServiceKey, SliceFact, SliceKey};
+use super::notices;
+use super::prefixes::{Interner, Prefixes};
+use super::view::ServiceView;
+use crate::bgp::types::{Attributes, Prefix};
 use crate::config::{Config, Peer};
 
-/// Above this many nodes no speaker writes Events: each would tell the API
-/// server the same, and a rollout would be a flood.
+/// Above this many nodes no speaker makes Events: each would tell the API
+/// server much the same, and a rollout would be a flood.
 pub const EVENTS_UP_TO_NODES: usize = 20;
 
 /// What does not change while the process lives.
@@ -52,23 +53,30 @@ pub struct Settings {
 /// What differs since the last [`Index::take`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Prefixes to announce with these attributes, or to withdraw; in order,
-    /// each once.
+    /// Prefixes to announce with these attributes, or to withdraw (`None`); in
+    /// order, each once.
     pub routes: Vec<(Prefix, Option<Arc<Attributes>>)>,
     /// The peers of this node, if their list changed: in the order of the
     /// configuration. A peer that did not change is the same `Arc` as before.
     pub peers: Option<Vec<Arc<Peer>>>,
     /// What users should be told.
     pub events: Vec<Event>,
+    /// Services of which something was decided otherwise than before, in
+    /// order: what a log would tell. [`Index::view`] shows them.
+    pub services: Vec<ServiceKey>,
 }
 
 /// See the head of this module.
 pub struct Index {
     settings: Settings,
+    rule: Rule,
+
     config: Option<Arc<Config>>,
-    labels_and_conditions: Option<NodeFact>,
+    /// Our Node object as last seen.
+    own_node: Option<NodeFact>,
     services: BTreeMap<ServiceKey, Entry>,
     services_listed: bool,
+    /// Which list of Services is the newest.
     generation: u32,
     backends: Backends,
     cluster_size: Option<usize>,
@@ -79,22 +87,16 @@ pub struct Index {
     interner: Interner,
 
     touched: Touched,
+    /// Peers are to be selected anew.
     reselect: bool,
-    spoken: bool,
+    /// A first complete pass is done: from now on there are changes to tell.
+    settled: bool,
 }
 
 /// Which Services the next [`Index::take`] decides on.
-#[derive(Debug)]
 enum Touched {
     All,
     Some(BTreeSet<ServiceKey>),
-}
-
-struct Entry {
-    service: Service,
-    generation: u32,
-    /// One for each address, in the same order, as of the last take.
-    verdicts: Vec<(IpAddr, Verdict)>,
 }
 
 impl Index {
@@ -102,8 +104,9 @@ impl Index {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
+            rule: advertise,
             config: None,
-            labels_and_conditions: None,
+            own_node: None,
             services: BTreeMap::new(),
             services_listed: false,
             generation: 0,
@@ -115,7 +118,7 @@ impl Index {
             interner: Interner::default(),
             touched: Touched::All,
             reselect: false,
-            spoken: false,
+            settled: false,
         }
     }
 
@@ -125,18 +128,22 @@ impl Index {
             facts::Event::Begin => self.generation = self.generation.wrapping_add(1),
             facts::Event::Apply(fact) => self.apply(fact),
             facts::Event::Delete(key) => {
-                if let Some(entry) = self.services.remove(&key) {
-                    entry.leave(&mut self.prefixes);
+                if let Some(mut entry) = self.services.remove(&key) {
+                    entry.clear(&mut self.prefixes);
                 }
             }
             facts::Event::End => {
                 self.services_listed = true;
-                let current = self.generation;
-                let prefixes = &mut self.prefixes;
-                self.services.retain(|_, entry| {
-                    let listed = entry.generation == current;
+                let Self {
+                    services,
+                    prefixes,
+                    generation,
+                    ..
+                } = self;
+                services.retain(|_, entry| {
+                    let listed = entry.generation == *generation;
                     if !listed {
-                        entry.leave(prefixes);
+                        entry.clear(prefixes);
                     }
                     listed
                 });
@@ -146,29 +153,22 @@ impl Index {
 
     fn apply(&mut self, fact: ServiceFact) {
         let service = Service::of(&fact, self.settings.lb_class.as_deref());
-        match self.services.get_mut(&fact.key) {
-            Some(entry) => {
-                entry.generation = self.generation;
-                if entry.service == service {
-                    return;
-                }
-                if entry.service.uid != service.uid {
-                    // Another Service under the same name: what the old one
-                    // was granted is not its.
-                    entry.leave(&mut self.prefixes);
-                    entry.verdicts.clear();
-                }
-                entry.service = service;
-            }
-            None => {
-                let entry = Entry {
-                    service,
-                    generation: self.generation,
-                    verdicts: Vec::new(),
-                };
-                self.services.insert(fact.key.clone(), entry);
-            }
+        let Some(entry) = self.services.get_mut(&fact.key) else {
+            self.touched.add(&fact.key);
+            self.services
+                .insert(fact.key, Entry::new(service, self.generation));
+            return;
+        };
+        entry.generation = self.generation;
+        if entry.service == service {
+            return;
         }
+        if entry.service.uid != service.uid {
+            // Another Service under the same name: what the old one was
+            // granted is not its.
+            entry.clear(&mut self.prefixes);
+        }
+        entry.service = service;
         self.touched.add(&fact.key);
     }
 
@@ -179,14 +179,14 @@ impl Index {
     }
 
     /// Takes in what the watch of Nodes says. Only the node of the settings
-    /// counts; once known it stays as it was last seen, since a Node object
-    /// that is deleted under a running speaker comes back.
+    /// counts. Its deletion is not obeyed: a Node object that goes while its
+    /// speaker runs is about to be registered anew.
     pub fn node(&mut self, event: facts::Event<NodeFact, Box<str>>) {
         if let facts::Event::Apply(fact) = event
             && fact.name == self.settings.node_name
-            && self.labels_and_conditions.as_ref() != Some(&fact)
+            && self.own_node.as_ref() != Some(&fact)
         {
-            self.labels_and_conditions = Some(fact);
+            self.own_node = Some(fact);
             self.reselect = true;
         }
     }
@@ -204,16 +204,16 @@ impl Index {
         self.reselect = true;
     }
 
-    /// How many nodes the cluster has. Until it is told no Events are made.
+    /// Takes in how many nodes the cluster has. Unknown counts as too many for Events.
     pub fn cluster_size(&mut self, nodes: usize) {
         self.cluster_size = Some(nodes);
     }
 
-    /// Whether the configuration, this node and both first lists are in.
-    /// Before that no route is announced.
+    /// Whether the configuration, this node's object and the first lists of
+    /// Services and slices are in. No route is announced before.
     pub fn complete(&self) -> bool {
         self.config.is_some()
-            && self.labels_and_conditions.is_some()
+            && self.own_node.is_some()
             && self.services_listed
             && self.backends.listed()
     }
@@ -224,64 +224,102 @@ impl Index {
             peers: self.select_peers(),
             ..Changes::default()
         };
-        let Some(config) = self.config.clone().filter(|_| self.complete()) else {
+        let (Some(config), Some(own_node)) = (&self.config, &self.own_node) else {
             return changes;
         };
-        if let Some(fact) = &self.labels_and_conditions {
-            let peers = self.peers.iter().map(|peer| &**peer);
-            let node = Node::of(fact, self.settings.ignore_exclude_lb, peers);
-            if node != self.node {
-                self.node = node;
-                self.touched = Touched::All;
-            }
+        if !self.complete() {
+            return changes;
         }
+        let config = config.clone();
+        let peers = self.peers.iter().map(|peer| &**peer);
+        let node = Node::of(own_node, self.settings.ignore_exclude_lb, peers);
+        if node != self.node {
+            self.node = node;
+            self.touched = Touched::All;
+        }
+        let mut told = self.decide(&config, &mut changes);
+        let settled = self.prefixes.settle(&mut self.interner);
+        told.extend(self.compare(&settled.contested, &changes.services));
+        changes.routes = settled.routes;
+        if self
+            .cluster_size
+            .is_some_and(|nodes| nodes <= EVENTS_UP_TO_NODES)
+        {
+            changes.events = told;
+        }
+        self.settled = true;
+        changes
+    }
+
+    /// Decides on the touched Services; returns what that gives to tell.
+    fn decide(&mut self, config: &Config, changes: &mut Changes) -> Vec<Event> {
+        let mut pass = Pass {
+            rule: self.rule,
+            config,
+            node: &self.node,
+            backends: &self.backends,
+            prefixes: &mut self.prefixes,
+            interner: &mut self.interner,
+        };
+        let mut events = Vec::new();
+        let (settled, node_name) = (self.settled, &self.settings.node_name);
+        let mut decide = |key: &ServiceKey, entry: &mut Entry| {
+            let Some(before) = pass.decide(key, entry) else {
+                return;
+            };
+            changes.services.push(key.clone());
+            events.extend(notices::pool_is_layer2(key, entry, &before, config));
+            if settled {
+                events.extend(notices::node_assigned(key, entry, &before, node_name));
+            }
+        };
         match std::mem::replace(&mut self.touched, Touched::Some(BTreeSet::new())) {
             Touched::All => {
-                let mut services = std::mem::take(&mut self.services);
-                for (key, entry) in &mut services {
-                    self.decide(key, entry, &config, &mut changes.events);
+                for (key, entry) in &mut self.services {
+                    decide(key, entry);
                 }
-                self.services = services;
+                // Attributes of an old configuration die with it.
+                self.interner.sweep();
             }
             Touched::Some(keys) => {
-                for key in keys {
-                    if let Some((key, mut entry)) = self.services.remove_entry(&key) {
-                        self.decide(&key, &mut entry, &config, &mut changes.events);
-                        self.services.insert(key, entry);
+                for key in &keys {
+                    if let Some(entry) = self.services.get_mut(key) {
+                        decide(key, entry);
                     }
                 }
             }
         }
-        changes.routes = self.prefixes.settle(&mut self.interner);
-        self.spoken = true;
-        changes
+        events
     }
 
-    fn decide(
-        &mut self,
-        key: &ServiceKey,
-        entry: &mut Entry,
-        config: &Config,
-        _events: &mut Vec<Event>,
-    ) {
-        let presences = self.backends.of(key);
-        let service = &entry.service;
-        let verdicts: Vec<_> = service
-            .addresses
-            .iter()
-            .map(|&address| {
-                let held = entry
-                    .verdict(address)
-                    .map_or(&[][..], |verdict| &verdict.routes);
-                let endpoints = presences.of(Family::of(address));
-                let verdict = advertise(service, address, endpoints, &self.node, config, held);
-                (address, verdict.share(&mut self.interner))
-            })
-            .collect();
-        if verdicts != entry.verdicts {
-            entry.leave(&mut self.prefixes);
-            entry.verdicts = verdicts;
-            entry.join(&mut self.prefixes);
+    /// Compares what Services want with what is announced, where that can have
+    /// changed: for the decided ones, and for all holders of a contested prefix.
+    fn compare(&mut self, contested: &BTreeSet<Prefix>, decided: &[ServiceKey]) -> Vec<Event> {
+        let mut found = BTreeMap::new();
+        let Self {
+            services, prefixes, ..
+        } = self;
+        let mut compare = |key: &ServiceKey, entry: &mut Entry| {
+            let new = notices::newly_differing(entry, prefixes);
+            if !new.is_empty() {
+                found.insert(key.clone(), new);
+            }
+        };
+        if contested.is_empty() {
+            for key in decided {
+                if let Some(entry) = services.get_mut(key) {
+                    compare(key, entry);
+                }
+            }
+        } else {
+            for (key, entry) in services.iter_mut() {
+                compare(key, entry);
+            }
+        }
+        if self.settled {
+            notices::attributes_differ(&found, &self.services, &self.prefixes)
+        } else {
+            Vec::new()
         }
     }
 
@@ -290,36 +328,50 @@ impl Index {
         if !std::mem::take(&mut self.reselect) {
             return None;
         }
-        let config = self.config.as_ref()?;
-        let node = self.labels_and_conditions.as_ref();
-        let selected: Vec<Arc<Peer>> = config
-            .peers
-            .iter()
-            .filter(|peer| {
-                peer.node_selectors.iter().any(|selector| match node {
+        let means_us = |peer: &Peer| {
+            peer.node_selectors
+                .iter()
+                .any(|selector| match &self.own_node {
                     Some(node) => selector.matches(&node.labels),
                     // Labels are not known yet: only "every node" is certain.
                     None => selector.terms.is_empty(),
                 })
-            })
-            .map(|peer| {
-                self.peers
-                    .iter()
-                    .find(|old| *old == peer)
-                    .unwrap_or(peer)
-                    .clone()
-            })
-            .collect();
+        };
+        let kept = |peer: &Arc<Peer>| {
+            let known = self.peers.iter().find(|known| *known == peer);
+            known.unwrap_or(peer).clone()
+        };
+        let configured = self.config.iter().flat_map(|config| &config.peers);
+        let selected: Vec<Arc<Peer>> = configured.filter(|peer| means_us(peer)).map(kept).collect();
         if selected == self.peers {
             return None;
         }
-        self.peers = selected.clone();
+        self.peers.clone_from(&selected);
         Some(selected)
     }
 
     /// All that this node announces now.
     pub fn announcements(&self) -> &BTreeMap<Prefix, Arc<Attributes>> {
         self.prefixes.announced()
+    }
+
+    /// The peers of this node.
+    pub fn peers(&self) -> &[Arc<Peer>] {
+        &self.peers
+    }
+
+    /// Every Service, in order, as of the last [`take`](Index::take).
+    pub fn services(&self) -> impl Iterator<Item = ServiceView<'_>> {
+        let settled = self.settled;
+        self.services
+            .iter()
+            .map(move |(key, entry)| ServiceView::of(key, entry, settled))
+    }
+
+    /// One Service, as of the last [`take`](Index::take).
+    pub fn view(&self, key: &ServiceKey) -> Option<ServiceView<'_>> {
+        let (key, entry) = self.services.get_key_value(key)?;
+        Some(ServiceView::of(key, entry, self.settled))
     }
 }
 
@@ -331,35 +383,5 @@ impl Touched {
     }
 }
 
-impl Entry {
-    fn verdict(&self, address: IpAddr) -> Option<&Verdict> {
-        let found = self.verdicts.iter().find(|(known, _)| *known == address);
-        found.map(|(_, verdict)| verdict)
-    }
-
-    fn join(&self, prefixes: &mut Prefixes) {
-        for (_, verdict) in &self.verdicts {
-            prefixes.add(&verdict.routes, verdict.refusal.is_none());
-        }
-    }
-
-    fn leave(&self, prefixes: &mut Prefixes) {
-        for (_, verdict) in &self.verdicts {
-            prefixes.remove(&verdict.routes, verdict.refusal.is_none());
-        }
-    }
-}
-
-impl Verdict<(Prefix, Attributes)> {
-    fn share(self, interner: &mut Interner) -> Verdict<Route> {
-        Verdict {
-            routes: self
-                .routes
-                .into_iter()
-                .map(|(prefix, attributes)| (prefix, interner.share(attributes)))
-                .collect(),
-            grant: self.grant,
-            refusal: self.refusal,
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

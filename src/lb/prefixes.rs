@@ -70,8 +70,19 @@ impl Interner {
 pub struct Prefixes {
     holders: BTreeMap<Prefix, Holders>,
     announced: BTreeMap<Prefix, Arc<Attributes>>,
+    /// Whose holders want different things.
+    contested: BTreeSet<Prefix>,
     /// Whose holders changed since the last [`settle`](Prefixes::settle).
     touched: BTreeSet<Prefix>,
+}
+
+/// What [`Prefixes::settle`] found.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// What changed on the wire, in order; `None` = withdrawn.
+    pub routes: Vec<(Prefix, Option<Arc<Attributes>>)>,
+    /// Those of them whose holders want, or wanted until now, different things.
+    pub contested: BTreeSet<Prefix>,
 }
 
 /// The Services of one prefix, counted.
@@ -130,14 +141,17 @@ impl Prefixes {
         }
     }
 
-    /// Brings what is announced up to date: what changed, in order, `None` =
-    /// withdrawn.
-    pub fn settle(&mut self, interner: &mut Interner) -> Vec<(Prefix, Option<Arc<Attributes>>)> {
-        let mut changed = Vec::new();
+    /// Brings what is announced up to date with all that was added and removed.
+    pub fn settle(&mut self, interner: &mut Interner) -> Settled {
+        let mut settled = Settled::default();
         for prefix in std::mem::take(&mut self.touched) {
-            let wanted = self
-                .holders
-                .get(&prefix)
+            let holders = self.holders.get(&prefix);
+            let was_contested = self.contested.remove(&prefix);
+            let is_contested = holders.is_some_and(|holders| holders.wanted.len() > 1);
+            if is_contested {
+                self.contested.insert(prefix);
+            }
+            let wanted = holders
                 .filter(|holders| holders.here > 0)
                 .and_then(|holders| holders.merged(interner));
             if self.announced.get(&prefix) == wanted.as_ref() {
@@ -147,9 +161,12 @@ impl Prefixes {
                 Some(attributes) => self.announced.insert(prefix, attributes.clone()),
                 None => self.announced.remove(&prefix),
             };
-            changed.push((prefix, wanted));
+            if was_contested || is_contested {
+                settled.contested.insert(prefix);
+            }
+            settled.routes.push((prefix, wanted));
         }
-        changed
+        settled
     }
 }
 
