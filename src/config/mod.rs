@@ -15,6 +15,7 @@ mod configmap;
 mod excerpt;
 mod fields;
 mod finding;
+mod keeper;
 mod keys;
 mod model;
 mod report;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use configmap::{Parsed, parse};
 pub use finding::{Errors, Excerpt, Finding, Note, Related};
+pub use keeper::{Change, Keeper, Seen};
 pub use keys::{KEYS, Section};
 pub use model::{
     AddressRange, Advertisement, BfdProfile, Config, OnRemovedPool, Password, Peer, Pool, Protocol,

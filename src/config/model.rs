@@ -181,3 +181,17 @@ impl fmt::Debug for Peer {
         write!(f, "{}:{} as {}", self.address, self.port, self.peer_asn)
     }
 }
+
+impl Peer {
+    /// Whether a session with `self` serves `other` as well: everything that
+    /// the session was made of is the same. Which nodes are selected, and a BFD
+    /// profile, change nothing in it.
+    pub fn same_session(&self, other: &Peer) -> bool {
+        let essence = |peer: &Peer| Peer {
+            node_selectors: Vec::new(),
+            bfd_profile: None,
+            ..peer.clone()
+        };
+        essence(self) == essence(other)
+    }
+}
