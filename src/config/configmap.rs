@@ -19,8 +19,15 @@ use super::keys;
 use super::model::{Config, OnRemovedPool};
 use super::report::{self, Report};
 use super::scalar;
-use super::tree::{self, Mark, Node, Scalar, Style, Value};
+use super::tree::{self, Limits, Mark, Node, Scalar, Style, Value};
 use crate::bgp::types::Origin;
+
+/// The API server allows 1 MiB in a ConfigMap.
+const LIMITS: Limits = Limits {
+    bytes: 1 << 20,
+    nodes: 200_000,
+    documents: 1,
+};
 
 /// A text that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +45,9 @@ pub struct Parsed {
 /// # Errors
 /// Everything that is wrong with the text, ordered by place.
 pub fn parse(text: &str) -> Result<Parsed, Errors> {
-    let stream = tree::read(text, 1).map_err(|broken| report::broken(text, broken))?;
+    let stream = tree::read(text, &LIMITS).map_err(|broken| report::broken(text, broken))?;
     let root = stream.documents.into_iter().next().flatten();
-    let mut report = Report::new(text, root.clone());
+    let mut report = Report::new(text, root.iter().cloned().collect());
     if let Some(mark) = stream.more {
         let what = "has a second document, which is not read, as MetalLB did not read it";
         Item::new(nothing_at(mark), String::new()).note(

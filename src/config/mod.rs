@@ -11,12 +11,14 @@
 //! never returned. Nothing here reads a file or talks to an API server, and no
 //! output of this folder holds any part of a `password`.
 
+pub mod check;
 mod configmap;
 mod excerpt;
 mod fields;
 mod finding;
 mod keeper;
 mod keys;
+pub mod manifest;
 mod model;
 mod report;
 mod scalar;

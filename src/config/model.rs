@@ -152,6 +152,20 @@ impl Config {
     }
 }
 
+impl AddressRange {
+    /// How many addresses it holds; all of IPv6 counts as one less.
+    pub fn size(&self) -> u128 {
+        let between = match (self.bounds.start(), self.bounds.end()) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => {
+                u128::from(last.to_bits().saturating_sub(first.to_bits()))
+            }
+            (IpAddr::V6(first), IpAddr::V6(last)) => last.to_bits().saturating_sub(first.to_bits()),
+            _ => return 0,
+        };
+        between.saturating_add(1)
+    }
+}
+
 impl Pool {
     /// Whether an address is in one of the ranges.
     pub fn contains(&self, addr: IpAddr) -> bool {

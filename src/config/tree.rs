@@ -13,12 +13,17 @@ use std::rc::Rc;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span};
 
-/// What the API server allows in one ConfigMap.
-const MAX_BYTES: usize = 1 << 20;
 /// The deepest key that we know stands at depth 9.
 const MAX_DEPTH: u32 = 64;
-/// After aliases are followed.
-const MAX_NODES: u32 = 200_000;
+
+/// How much is read.
+pub(super) struct Limits {
+    pub bytes: usize,
+    /// Values, after aliases are followed.
+    pub nodes: u32,
+    /// Reading ends after as many documents, without an error.
+    pub documents: usize,
+}
 
 /// A place in the text: line and column in characters, both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,25 +136,29 @@ impl Node {
     }
 }
 
-/// Reads at most `limit` documents; `more` says that something follows.
+/// What was read of a text.
 pub(super) struct Stream {
     pub documents: Vec<Document>,
     /// Where the first document that was not read begins.
     pub more: Option<Mark>,
 }
 
-/// Reads the first `limit` documents of a text.
-pub(super) fn read(text: &str, limit: usize) -> Result<Stream, Broken> {
-    if text.len() > MAX_BYTES {
+/// Reads the documents of a text.
+pub(super) fn read(text: &str, limits: &Limits) -> Result<Stream, Broken> {
+    if text.len() > limits.bytes {
         return Err(Broken {
             mark: Mark { line: 1, column: 1 },
             byte: 0,
-            problem: format!("has {} bytes, over the limit of {MAX_BYTES}", text.len()),
+            problem: format!(
+                "has {} bytes, over the limit of {}",
+                text.len(),
+                limits.bytes
+            ),
             mend: "split it: a ConfigMap cannot hold more either",
         });
     }
     refuse_control_characters(text)?;
-    let mut builder = Builder::default();
+    let mut builder = Builder::new(limits.nodes);
     let mut options = granit_parser::options! {
         block_scalar_eof_without_line_feed: true,
         flow_nesting_limit: MAX_DEPTH as usize,
@@ -162,7 +171,7 @@ pub(super) fn read(text: &str, limit: usize) -> Result<Stream, Broken> {
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| broken(&error))?;
         match event {
-            Event::DocumentStart(..) if documents.len() == limit => {
+            Event::DocumentStart(..) if documents.len() == limits.documents => {
                 more = Some(mark(&span));
                 break;
             }
@@ -194,13 +203,13 @@ fn refuse_control_characters(text: &str) -> Result<(), Broken> {
     })
 }
 
-#[derive(Default)]
 struct Builder {
     open: Vec<Open>,
     root: Document,
     anchors: BTreeMap<usize, Rc<Node>>,
     /// Nodes so far, aliases followed.
     weight: u32,
+    limit: u32,
 }
 
 /// A list or mapping whose end is not read yet.
@@ -217,6 +226,16 @@ enum Body {
 }
 
 impl Builder {
+    fn new(limit: u32) -> Self {
+        Self {
+            open: Vec::new(),
+            root: None,
+            anchors: BTreeMap::new(),
+            weight: 0,
+            limit,
+        }
+    }
+
     fn finish(&mut self) -> Document {
         self.anchors.clear();
         self.open.clear();
@@ -331,7 +350,7 @@ impl Builder {
             ));
         }
         self.weight = self.weight.saturating_add(nodes);
-        if self.weight > MAX_NODES {
+        if self.weight > self.limit {
             return Err(at(
                 span,
                 "has too many values, those behind aliases counted each time",

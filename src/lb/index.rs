@@ -237,8 +237,13 @@ impl Index {
             self.node = node;
             self.touched = Touched::All;
         }
+        let all = matches!(self.touched, Touched::All);
         let mut told = self.decide(&config, &mut changes);
         let settled = self.prefixes.settle(&mut self.interner);
+        if all {
+            // The attributes of an old configuration go with it.
+            self.interner.sweep();
+        }
         told.extend(self.compare(&settled.contested, &changes.services));
         changes.routes = settled.routes;
         if self
@@ -278,8 +283,6 @@ impl Index {
                 for (key, entry) in &mut self.services {
                     decide(key, entry);
                 }
-                // Attributes of an old configuration die with it.
-                self.interner.sweep();
             }
             Touched::Some(keys) => {
                 for key in &keys {
