@@ -15,7 +15,7 @@ use loods::lb::index::{Index, Settings};
 const SERVICES: u32 = 10_000;
 /// Slices of Services that are no load balancers come over the same watch.
 const FOREIGN_SLICES: u32 = 5_000;
-const LIMIT_KIB: u64 = 15 * 1024;
+const LIMIT_KIB: u64 = 12 * 1024;
 
 fn anonymous_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells it");
@@ -44,7 +44,7 @@ fn service(number: u32) -> ServiceFact {
         key: key("service", number, ""),
         uid: format!("7a1c2b3d-0000-4000-8000-{number:012}").into(),
         load_balancer: true,
-        policy: if number % 2 == 0 {
+        policy: if number.is_multiple_of(2) {
             TrafficPolicy::Local
         } else {
             TrafficPolicy::Cluster

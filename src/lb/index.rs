@@ -173,7 +173,12 @@ impl Index {
     }
 
     /// Takes in what the watch of EndpointSlices says.
-    pub fn slice(&mut self, event: facts::Event<SliceFact, SliceKey>) {
+    pub fn slice(&mut self, mut event: facts::Event<SliceFact, SliceKey>) {
+        if let facts::Event::Apply(fact) = &mut event
+            && let Some((known, _)) = self.services.get_key_value(&fact.service)
+        {
+            fact.service = known.clone();
+        }
         let touched = &mut self.touched;
         self.backends.handle(event, |service| touched.add(service));
     }
