@@ -63,7 +63,13 @@ const ARROWS: [(&str, &[&str]); 15] = [
         ],
     ),
     ("storage", &["k8s", "admin", "observe"]),
-    ("cli", &["runtime", "demo", "storage", "k8s", "config"]),
+    (
+        "cli",
+        &[
+            "runtime", "demo", "storage", "k8s", "speaker", "admin", "observe", "lb", "alloc",
+            "config", "bgp",
+        ],
+    ),
     ("main", &["cli"]),
     ("lib", &[]),
 ];
@@ -323,6 +329,28 @@ fn imports_point_inward() {
                 faults.push(format!(
                     "src/{}:{line} imports {name}: {} may import {allowed:?}",
                     source.path, source.part
+                ));
+            }
+        }
+    }
+    report(&faults);
+}
+
+#[test]
+fn policy_knows_of_bgp_only_its_types() {
+    let mut faults = Vec::new();
+    let policy = ["alloc", "config", "k8s", "lb"];
+    for source in sources()
+        .iter()
+        .filter(|source| policy.contains(&&*source.part))
+    {
+        for (at, line) in source.code.iter().enumerate() {
+            let mut paths = line.match_indices("bgp::");
+            if paths.any(|(at, path)| !line[at + path.len()..].starts_with("types")) {
+                faults.push(format!(
+                    "src/{}:{} reaches into bgp: what both sides say is in bgp::types",
+                    source.path,
+                    at + 1
                 ));
             }
         }
