@@ -23,50 +23,29 @@
 //! - What the socket holds is read before [`Peer::poll`] is called, so that a
 //!   late driver does not take its own sleep for the peer's.
 
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::fsm::{Connection, Effect, is_due};
 use super::iana::{cease, error, open};
 use super::jitter::Jitter;
-use super::types::{Asn, Family, RouterId};
+use super::types::RouterId;
 use super::wire::message::{Message, Notification};
 
 mod backoff;
+mod pair;
+mod settings;
+mod summary;
 mod words;
 
 #[cfg(test)]
 mod tests;
 
 use backoff::Backoff;
-pub use words::{DownReason, Input, Output, Role, State, Summary};
-
-/// What the user said of a peer, as far as the session goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerSettings {
-    /// Our AS.
-    pub local_asn: Asn,
-    /// The AS that the peer must have.
-    pub peer_asn: Asn,
-    /// Our BGP Identifier.
-    pub router_id: RouterId,
-    /// Offered in whole seconds; zero for no timers. Below 3 s, 3 s are offered.
-    pub hold_time: Duration,
-    /// Time between KEEPALIVEs; never more than a third of the negotiated hold
-    /// time, which is also what `None` stands for.
-    pub keepalive_time: Option<Duration>,
-    /// Families to offer.
-    pub families: BTreeSet<Family>,
-    /// Connect to the peer. Without this the peer has to connect to us.
-    pub dial: bool,
-    /// How long TCP may take to connect.
-    pub connect_timeout: Duration,
-}
-
-impl PeerSettings {
-    /// How long TCP may take to connect, unless somebody knows better.
-    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-}
+use pair::Pair;
+pub use settings::PeerSettings;
+use summary::Opens;
+pub use summary::Summary;
+pub use words::{DownReason, Input, Output, Role, State};
 
 /// How far the next dial is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +82,7 @@ pub struct Peer {
     dials: u64,
     sessions: u64,
     last_error: Option<(Instant, DownReason)>,
-    last_opens: words::Opens,
+    last_opens: Opens,
 }
 
 impl Peer {
@@ -122,7 +101,7 @@ impl Peer {
             dials: 0,
             sessions: 0,
             last_error: None,
-            last_opens: words::Opens::default(),
+            last_opens: Opens::default(),
         }
     }
 
@@ -219,31 +198,6 @@ impl Peer {
         let connections = self.connections.iter();
         let furthest = connections.map(|(_, connection)| connection.state()).max();
         furthest.unwrap_or(before)
-    }
-
-    /// What to show of this peer.
-    pub fn summary(&self) -> Summary {
-        let connections = self.connections.iter();
-        let foremost = connections.max_by_key(|(_, connection)| connection.state());
-        let opens = match foremost {
-            Some((_, connection)) => words::Opens::of(connection),
-            None => self.last_opens.clone(),
-        };
-        Summary {
-            state: self.state(),
-            role: foremost.map(|(role, _)| role),
-            negotiated: foremost.and_then(|(_, c)| c.negotiated().cloned()),
-            open_sent: opens.sent,
-            open_received: opens.received,
-            up_since: self.session.map(|session| session.since),
-            next_dial: match self.dial {
-                Dial::Due(at) => Some(at),
-                _ => None,
-            },
-            dials: self.dials,
-            sessions: self.sessions,
-            last_error: self.last_error.clone(),
-        }
     }
 
     fn start(&mut self, now: Instant, out: &mut Vec<Output>) {
@@ -387,7 +341,7 @@ impl Peer {
         now: Instant,
         out: &mut Vec<Output>,
     ) {
-        self.last_opens = words::Opens::of(connection);
+        self.last_opens = Opens::of(connection);
         let session = self.session.take_if(|session| session.role == role);
         match session {
             Some(session) => {
@@ -402,7 +356,8 @@ impl Peer {
             None if !self.connections.is_empty() => return,
             None => {
                 // RFC 5492 §3: once without capabilities, then with them again.
-                let refused = connection.sent().capabilities.len() > 0 && refuses_options(&reason);
+                let refused =
+                    !connection.sent().capabilities.is_empty() && refuses_options(&reason);
                 self.bare = refused;
                 if !matches!(reason, DownReason::Stopped(_)) {
                     out.push(Output::Failed(reason.clone()));
@@ -443,29 +398,4 @@ fn refuses_options(reason: &DownReason) -> bool {
     ];
     matches!(reason, DownReason::Received(fault)
         if fault.code == error::OPEN_MESSAGE && subcodes.contains(&fault.subcode))
-}
-
-/// The connections by role.
-#[derive(Debug, Default)]
-struct Pair {
-    active: Option<Connection>,
-    passive: Option<Connection>,
-}
-
-impl Pair {
-    fn of(&mut self, role: Role) -> &mut Option<Connection> {
-        match role {
-            Role::Active => &mut self.active,
-            Role::Passive => &mut self.passive,
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (Role, &Connection)> {
-        let active = self.active.iter().map(|c| (Role::Active, c));
-        active.chain(self.passive.iter().map(|c| (Role::Passive, c)))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.active.is_none() && self.passive.is_none()
-    }
 }

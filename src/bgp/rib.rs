@@ -165,15 +165,19 @@ impl Rib {
                 self.entries.remove(&prefix);
             }
         }
-        let complete = |family: &Family| !is_due(&self.due, *family);
-        batch.end_of_rib = self.end_of_rib.extract_if(.., complete).collect();
+        self.end_of_rib.retain(|family| {
+            let complete = !is_due(&self.due, *family);
+            if complete {
+                batch.end_of_rib.push(*family);
+            }
+            !complete
+        });
         batch
     }
 
     /// Whether [`Self::take`] would give something.
     pub fn due(&self) -> bool {
-        // A marker that is still to come needs a family without due routes, and
-        // that is seen at the next take.
+        // A marker waits only for due routes of its family.
         self.opened && !(self.due.is_empty() && self.end_of_rib.is_empty())
     }
 

@@ -86,10 +86,9 @@ pub struct End {
     pub log: Vec<(Duration, Output)>,
     connections: BTreeMap<Role, u64>,
     dial: Option<u64>,
-    /// Stopped by SIGSTOP, so to say: takes nothing and polls nothing.
+    /// Takes nothing and polls nothing; what arrives meanwhile is lost, as behind
+    /// a network that drops everything.
     frozen: bool,
-    /// Reads nothing from its sockets, but is alive.
-    reads: bool,
 }
 
 pub struct Link {
@@ -117,7 +116,6 @@ impl Link {
             connections: BTreeMap::new(),
             dial: None,
             frozen: false,
-            reads: true,
         };
         let now = Instant::now();
         Self {
@@ -149,10 +147,6 @@ impl Link {
         self.ends[side].frozen = frozen;
     }
 
-    pub fn stop_reading(&mut self, side: Side) {
-        self.ends[side].reads = false;
-    }
-
     /// Cuts the connection that `side` has by `role`, for both sides.
     pub fn cut(&mut self, side: Side, role: Role) {
         if let Some(connection) = self.ends[side].connections.get(&role).copied() {
@@ -168,10 +162,6 @@ impl Link {
 
     pub fn states(&self) -> [State; 2] {
         [0, 1].map(|side| self.ends[side].peer.state())
-    }
-
-    pub fn connections(&self, side: Side) -> &BTreeMap<Role, u64> {
-        &self.ends[side].connections
     }
 
     /// Runs for `span` of virtual time.
@@ -254,7 +244,7 @@ impl Link {
                         .get(&role)
                         .expect("sends on a connection that stands");
                     let other = 1 - side;
-                    if self.ends[other].frozen || !self.ends[other].reads {
+                    if self.ends[other].frozen {
                         // Its window is shut, and stays so.
                         self.give_if_connected(side, role, Input::WriteBlocked(role));
                     } else {
@@ -347,7 +337,6 @@ impl Link {
             } => {
                 if let Some(role) = self.role_of(to, connection)
                     && !self.ends[to].frozen
-                    && self.ends[to].reads
                 {
                     self.give(to, Input::Received(role, Ok(message)));
                 }

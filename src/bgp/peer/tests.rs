@@ -3,10 +3,12 @@
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use expect_test::expect_file;
 
 use super::*;
+use crate::bgp::types::{Asn, Family};
 use crate::bgp::wire::message::{Capability, Open, Update};
 
 fn secs(n: u64) -> Duration {

@@ -1,11 +1,10 @@
-//! What goes into a [`Peer`](super::Peer), what comes out of it, what it shows.
+//! What goes into a [`Peer`](super::Peer), and what comes out of it.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::bgp::fsm::Connection;
 use crate::bgp::types::{Family, Negotiated};
-use crate::bgp::wire::message::{Message, Notification, Open};
+use crate::bgp::wire::message::{Message, Notification};
 
 /// Who opened a TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,47 +143,6 @@ impl fmt::Display for DownReason {
             DownReason::Received(fault) => write!(f, "the peer sent {fault}"),
             DownReason::Sent { notification, why } => write!(f, "{why}; sent {notification}"),
             DownReason::Stopped(text) => write!(f, "stopped: {text}"),
-        }
-    }
-}
-
-/// What to show of a peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// The state of the connection that has come furthest.
-    pub state: State,
-    /// Who opened that connection.
-    pub role: Option<Role>,
-    /// What it agreed on, from OpenConfirm on.
-    pub negotiated: Option<Negotiated>,
-    /// Our OPEN on it, or else on the last one.
-    pub open_sent: Option<Open>,
-    /// The peer's OPEN on it, or else on the last one; refused ones too.
-    pub open_received: Option<Open>,
-    /// When the session came up.
-    pub up_since: Option<Instant>,
-    /// When the next dial is due.
-    pub next_dial: Option<Instant>,
-    /// Dials so far.
-    pub dials: u64,
-    /// Sessions so far.
-    pub sessions: u64,
-    /// Why the last session or attempt ended, and when.
-    pub last_error: Option<(Instant, DownReason)>,
-}
-
-/// Both OPENs of one connection.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Opens {
-    pub(super) sent: Option<Open>,
-    pub(super) received: Option<Open>,
-}
-
-impl Opens {
-    pub(super) fn of(connection: &Connection) -> Self {
-        Self {
-            sent: Some(connection.sent().clone()),
-            received: connection.received().cloned(),
         }
     }
 }
