@@ -70,7 +70,12 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
 }
 
 /// One term. `None`: the daemon stops.
-async fn lead(inputs: &mut Inputs, term: u64, config: Arc<Config>, stop: &CancellationToken) -> Option<()> {
+async fn lead(
+    inputs: &mut Inputs,
+    term: u64,
+    config: Arc<Config>,
+    stop: &CancellationToken,
+) -> Option<()> {
     // Dropped at the end of the term: the watch and the writer end with it.
     let mut tasks = JoinSet::new();
     let mut facts = watch_services(inputs, &mut tasks);
@@ -128,16 +133,26 @@ impl Term {
         let began = Instant::now();
         let count = services.len();
         let previous = inputs.config.borrow().previous.clone();
-        let settings = decide::Settings { lb_class: inputs.settings.lb_class.clone() };
+        let settings = decide::Settings {
+            lb_class: inputs.settings.lb_class.clone(),
+        };
         let decider = Decider::build(settings, config, previous.as_deref(), services);
         tracing::info!(services = count, took = ?began.elapsed(), "every Service is listed");
         let writer = Writer::new();
         let (sender, reports) = mpsc::channel(FACTS);
-        let (writing, client, leader) = (writer.clone(), inputs.client.clone(), inputs.leader.clone());
+        let (writing, client, leader) =
+            (writer.clone(), inputs.client.clone(), inputs.leader.clone());
         let options = patch::Options::new(Arc::clone(&inputs.counters));
         let never = CancellationToken::new();
         tasks.spawn(async move { writing.run(client, options, leader, sender, never).await });
-        let mut term = Self { number, decider, writer, reports, kept: None, told: None };
+        let mut term = Self {
+            number,
+            decider,
+            writer,
+            reports,
+            kept: None,
+            told: None,
+        };
         term.keep_and_tell(inputs);
         term
     }
@@ -146,13 +161,17 @@ impl Term {
     fn hand_out(&mut self, inputs: &Inputs) {
         let outcome = self.decider.take();
         for write in outcome.writes {
-            tracing::debug!(service = %write.key, ingress = ?write.ingress, condition = ?write.condition, "status to be written");
+            tracing::debug!(service = %write.write.key, ingress = ?write.write.ingress, condition = ?write.write.condition, "status to be written");
             self.writer.submit(write.write, write.stands, self.number);
         }
         for event in outcome.events {
             match event.kind {
-                EventKind::Normal => tracing::info!(service = %event.service, "{}: {}", event.reason, event.note),
-                EventKind::Warning => tracing::warn!(service = %event.service, "{}: {}", event.reason, event.note),
+                EventKind::Normal => {
+                    tracing::info!(service = %event.service, "{}: {}", event.reason, event.note)
+                }
+                EventKind::Warning => {
+                    tracing::warn!(service = %event.service, "{}: {}", event.reason, event.note)
+                }
             }
             inputs.events.publish(event);
         }
@@ -161,7 +180,9 @@ impl Term {
     fn heed(&mut self, report: Report) {
         let key = &report.key;
         match report.outcome {
-            Outcome::Written { resource_version } => self.decider.written(key, &report.uid, &resource_version),
+            Outcome::Written { resource_version } => {
+                self.decider.written(key, &report.uid, &resource_version)
+            }
             // The watch brings the newer object, and with it a new decision.
             Outcome::Conflict | Outcome::Gone => self.decider.failed(key, &report.uid),
             Outcome::Invalid(why) => {
@@ -184,16 +205,26 @@ impl Term {
     /// that is not.
     fn keep_and_tell(&mut self, inputs: &Inputs) {
         let standing = inputs.config.borrow().clone();
-        if let Some(text) = standing.text.filter(|text| self.kept.as_ref() != Some(text)) {
+        if let Some(text) = standing
+            .text
+            .filter(|text| self.kept.as_ref() != Some(text))
+        {
             self.kept = Some(Arc::clone(&text));
-            let (client, namespace) = (inputs.client.clone(), Arc::clone(&inputs.settings.namespace));
+            let (client, namespace) = (
+                inputs.client.clone(),
+                Arc::clone(&inputs.settings.namespace),
+            );
             tokio::spawn(async move {
                 if let Err(error) = lastgood::write(&client, &namespace, &text).await {
                     tracing::error!("cannot keep a copy of the configuration: {error}");
                 }
             });
         }
-        if let Some(fault) = standing.fault.clone().filter(|fault| self.told.as_ref() != Some(fault)) {
+        if let Some(fault) = standing
+            .fault
+            .clone()
+            .filter(|fault| self.told.as_ref() != Some(fault))
+        {
             let regarding = Regarding {
                 kind: "ConfigMap",
                 namespace: (*inputs.settings.namespace).into(),
@@ -201,7 +232,12 @@ impl Term {
                 uid: standing.uid,
             };
             let note = format!("configStale: the last good configuration stays in force: {fault}");
-            inputs.events.publish(Notice { regarding, kind: EventKind::Warning, reason: "ConfigStale", note });
+            inputs.events.publish(Notice {
+                regarding,
+                kind: EventKind::Warning,
+                reason: "ConfigStale",
+                note,
+            });
         }
         self.told = standing.fault;
     }
@@ -218,15 +254,28 @@ impl Term {
             reason: decision.reason.to_string(),
             message: decision.message.to_string(),
         });
-        AllocatorView { leads: true, holder: String::new(), pools: pools.collect(), services: services.collect() }
+        AllocatorView {
+            leads: true,
+            holder: String::new(),
+            pools: pools.collect(),
+            services: services.collect(),
+        }
     }
 }
 
 fn watch_services(inputs: &Inputs, tasks: &mut JoinSet<()>) -> mpsc::Receiver<ServiceEvent> {
     let (sender, facts) = mpsc::channel(FACTS);
-    let options =
-        k8s::watch::Options { spread: std::time::Duration::ZERO, counters: Arc::clone(&inputs.counters) };
-    tasks.spawn(k8s::watch::run(inputs.client.clone(), Services, options, sender, |event| event));
+    let options = k8s::watch::Options {
+        spread: std::time::Duration::ZERO,
+        counters: Arc::clone(&inputs.counters),
+    };
+    tasks.spawn(k8s::watch::run(
+        inputs.client.clone(),
+        Services,
+        options,
+        sender,
+        |event| event,
+    ));
     facts
 }
 

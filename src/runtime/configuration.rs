@@ -53,7 +53,9 @@ pub(super) async fn run(
     let mut keeper = Keeper::new();
     let mut sight = Sight::default();
     while let Some(Some(event)) = stop.run_until_cancelled(watched.recv()).await {
-        let Some(now) = sight.see(event) else { continue };
+        let Some(now) = sight.see(event) else {
+            continue;
+        };
         let change = keeper.look(&now, copy.as_ref());
         if change.config.is_some() {
             tracing::info!("configuration in force, from {}", source(&keeper, &name));
@@ -63,7 +65,11 @@ pub(super) async fn run(
             readiness.set(LOADED, true);
         }
         if let Some(fault) = &change.fault {
-            let then = if keeper.config().is_some() { "the last good one stays in force" } else { "nothing is in force" };
+            let then = if keeper.config().is_some() {
+                "the last good one stays in force"
+            } else {
+                "nothing is in force"
+            };
             tracing::error!("configuration: {then}: {fault}");
         }
         standing.send_replace(look(&keeper, &sight, &name));
@@ -89,7 +95,10 @@ impl Sight {
             Event::Apply(fact) => {
                 self.listed = true;
                 self.uid = fact.uid;
-                Some(fact.text.map_or(Seen::NoKey, |text| Seen::Text(text.into())))
+                Some(
+                    fact.text
+                        .map_or(Seen::NoKey, |text| Seen::Text(text.into())),
+                )
             }
             Event::End if self.listed => None,
             Event::End | Event::Delete(()) => Some(Seen::Missing),

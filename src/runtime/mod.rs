@@ -32,7 +32,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::log::Level;
 use crate::k8s::events::{EventSink, Reporter};
-use crate::k8s::lease::{LeaderState, Timing};
+use crate::k8s::lease::LeaderState;
+use crate::k8s::lease::rule::Timing;
 use crate::k8s::objects::{ConfigMaps, Nodes, Services, Slices};
 use crate::k8s::{self, Client, Counters, lastgood, list};
 use crate::lb;
@@ -99,7 +100,10 @@ pub enum Error {
 pub fn run(settings: Settings, level: Level) -> Result<(), Error> {
     // Fails only where a provider is there already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let done = runtime.block_on(daemon(Arc::new(settings), level));
     runtime.shutdown_background();
     done
@@ -128,8 +132,14 @@ async fn daemon(settings: Arc<Settings>, level: Level) -> Result<(), Error> {
     };
     let config = wiring.configuration();
     let latency = Arc::new(Histogram::default());
-    let allocator = wiring.settings.allocates.then(|| wiring.allocator(config.clone()));
-    let speaker = wiring.settings.speaks.then(|| wiring.speaker(config.clone(), Arc::clone(&latency)));
+    let allocator = wiring
+        .settings
+        .allocates
+        .then(|| wiring.allocator(config.clone()));
+    let speaker = wiring
+        .settings
+        .speaks
+        .then(|| wiring.speaker(config.clone(), Arc::clone(&latency)));
     let sources = Arc::new(status::Sources {
         settings: Arc::clone(&wiring.settings),
         started: Instant::now(),
@@ -141,8 +151,18 @@ async fn daemon(settings: Arc<Settings>, level: Level) -> Result<(), Error> {
         latency,
     });
     let admin = CancellationToken::new();
-    tokio::spawn(crate::admin::serve("metrics", wiring.settings.listen, status::public(Arc::clone(&sources)), admin.clone()));
-    tokio::spawn(crate::admin::serve("state", wiring.settings.state, status::private(sources, level), admin.clone()));
+    tokio::spawn(crate::admin::serve(
+        "metrics",
+        wiring.settings.listen,
+        status::public(Arc::clone(&sources)),
+        admin.clone(),
+    ));
+    tokio::spawn(crate::admin::serve(
+        "state",
+        wiring.settings.state,
+        status::private(sources, level),
+        admin.clone(),
+    ));
 
     let result = tokio::select! {
         () = stop.cancelled() => Ok(()),
@@ -193,12 +213,25 @@ impl Wiring {
         self.readiness.expect(configuration::LOADED);
         let name = format!("{}/{}", self.settings.namespace, self.settings.config_name);
         let last_good = last_good(self.client.clone(), Arc::clone(&self.settings.namespace));
-        let run = configuration::run(name, sightings, last_good, standing, self.readiness.clone(), self.stop.clone());
-        self.parts.spawn(async { run.await; "configuration" });
+        let run = configuration::run(
+            name,
+            sightings,
+            last_good,
+            standing,
+            self.readiness.clone(),
+            self.stop.clone(),
+        );
+        self.parts.spawn(async {
+            run.await;
+            "configuration"
+        });
         receiver
     }
 
-    fn allocator(&mut self, config: watch::Receiver<Standing>) -> mpsc::Sender<status::Question<AllocatorView>> {
+    fn allocator(
+        &mut self,
+        config: watch::Receiver<Standing>,
+    ) -> mpsc::Sender<status::Question<AllocatorView>> {
         let instance = std::env::var("LOODS_POD_NAME").or_else(|_| std::env::var("HOSTNAME"));
         let identity = k8s::lease::identity(instance.as_deref().unwrap_or("loods"));
         let (leader, led) = watch::channel(LeaderState::Following { holder: None });
@@ -212,7 +245,10 @@ impl Wiring {
         // The Lease is released last, when nothing more can be written.
         let release = CancellationToken::new();
         let election = k8s::lease::run(self.client.clone(), lease, leader, release.clone());
-        self.parts.spawn(async { election.await; "Lease" });
+        self.parts.spawn(async {
+            election.await;
+            "Lease"
+        });
 
         let events = self.events("loods-allocator", "Allocate", &identity);
         let (questions, asked) = mpsc::channel(16);
@@ -226,7 +262,11 @@ impl Wiring {
             events,
         };
         let stop = self.stop.clone();
-        self.parts.spawn(async move { allocator::run(inputs, stop).await; release.cancel(); "allocator" });
+        self.parts.spawn(async move {
+            allocator::run(inputs, stop).await;
+            release.cancel();
+            "allocator"
+        });
         questions
     }
 
@@ -237,9 +277,13 @@ impl Wiring {
     ) -> mpsc::Sender<status::Question<SpeakerView>> {
         let (sender, facts) = mpsc::channel(FACTS);
         let node: Box<str> = (*self.settings.node_name).into();
-        self.watch("Services watch", Services, sender.clone(), |event| (Instant::now(), Fact::Service(event)));
+        self.watch("Services watch", Services, sender.clone(), |event| {
+            (Instant::now(), Fact::Service(event))
+        });
         let slices = Slices { node: node.clone() };
-        self.watch("EndpointSlices watch", slices, sender.clone(), |event| (Instant::now(), Fact::Slice(event)));
+        self.watch("EndpointSlices watch", slices, sender.clone(), |event| {
+            (Instant::now(), Fact::Slice(event))
+        });
         let name = node.clone();
         let nodes = Nodes { name: node.clone() };
         self.watch("Node watch", nodes, sender.clone(), move |event| {
@@ -269,7 +313,10 @@ impl Wiring {
             latency,
         };
         let stop = self.stop.clone();
-        self.parts.spawn(async { speaker::run(inputs, stop).await; "speaker" });
+        self.parts.spawn(async {
+            speaker::run(inputs, stop).await;
+            "speaker"
+        });
         questions
     }
 
@@ -278,19 +325,38 @@ impl Wiring {
     where
         S: k8s::objects::Subject,
         M: Send + 'static,
-        W: Fn(Event<S::Fact, S::Key>) -> M + Send + 'static,
+        W: Fn(Event<S::Fact, S::Key>) -> M + Send + Sync + 'static,
     {
-        let options = k8s::watch::Options { spread: SPREAD, counters: Arc::clone(&self.counters) };
+        let options = k8s::watch::Options {
+            spread: SPREAD,
+            counters: Arc::clone(&self.counters),
+        };
         let run = k8s::watch::run(self.client.clone(), subject, options, facts, wrap);
         let stop = self.stop.clone();
-        self.parts.spawn(async move { stop.run_until_cancelled(run).await; name });
+        self.parts.spawn(async move {
+            stop.run_until_cancelled(run).await;
+            name
+        });
     }
 
-    fn events(&mut self, controller: &'static str, action: &'static str, instance: &str) -> EventSink {
+    fn events(
+        &mut self,
+        controller: &'static str,
+        action: &'static str,
+        instance: &str,
+    ) -> EventSink {
         let sink = EventSink::new(Arc::clone(&self.counters));
         let (running, client, stop) = (sink.clone(), self.client.clone(), self.stop.clone());
-        let reporter = Reporter { controller, instance: instance.into(), action };
-        self.parts.spawn(async move { stop.run_until_cancelled(running.run(client, reporter)).await; "Events" });
+        let reporter = Reporter {
+            controller,
+            instance: instance.into(),
+            action,
+        };
+        self.parts.spawn(async move {
+            stop.run_until_cancelled(running.run(client, reporter))
+                .await;
+            "Events"
+        });
         sink
     }
 }
@@ -323,7 +389,9 @@ fn last_good(client: Client, namespace: Arc<str>) -> configuration::ReadLastGood
                         tracing::error!("cannot read the last good configuration: {error}");
                         return None;
                     }
-                    Err(error) => tracing::warn!("cannot read the last good configuration yet: {error}"),
+                    Err(error) => {
+                        tracing::warn!("cannot read the last good configuration yet: {error}")
+                    }
                 }
                 tokio::time::sleep(RETRY).await;
             }
