@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
 /// The deepest key that we know stands at depth 9.
 const MAX_DEPTH: u32 = 64;
@@ -39,6 +39,8 @@ pub(super) struct Node {
     pub mark: Mark,
     /// Bytes of the text that it was read from.
     pub bytes: Range<usize>,
+    /// Written with brackets or braces.
+    pub flow: bool,
     /// Nodes in it, itself included, aliases followed.
     weight: u32,
     depth: u32,
@@ -73,6 +75,15 @@ pub(super) enum Style {
 pub(super) struct Entry {
     pub key: Rc<Node>,
     pub value: Rc<Node>,
+}
+
+impl Entry {
+    /// Whether the value is a password, also under a key such as `Password` or
+    /// `peer_password`, which is wrong.
+    pub fn is_password(&self) -> bool {
+        let named = |key: &str| key.to_ascii_lowercase().contains("password");
+        self.key.text().is_some_and(named)
+    }
 }
 
 /// Why the text is no YAML that we read. The message holds nothing of the text.
@@ -169,6 +180,7 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Stream, Broken> {
                     value,
                     mark: mark(&span),
                     bytes: bytes(&span),
+                    flow: false,
                     weight: 1,
                     depth: 1,
                 }));
@@ -185,7 +197,7 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Stream, Broken> {
 /// YAML 1.2 §5.1 names the characters a text may hold; libyaml refuses the others too.
 fn refuse_control_characters(text: &str) -> Result<(), Broken> {
     let allowed = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r' | '\u{85}');
-    let Some((byte, bad)) = text.char_indices().find(|(_, c)| !allowed(*c)) else {
+    let Some((byte, _)) = text.char_indices().find(|(_, c)| !allowed(*c)) else {
         return Ok(());
     };
     let before = text.get(..byte).unwrap_or_default();
@@ -197,7 +209,7 @@ fn refuse_control_characters(text: &str) -> Result<(), Broken> {
             column: number(column + 1),
         },
         byte,
-        problem: format!("has the control character U+{:04X}", u32::from(bad)),
+        problem: "has a control character".into(),
         mend: "a configuration is plain text: remove it",
     })
 }
@@ -213,10 +225,28 @@ struct Builder {
 
 /// A list or mapping whose end is not read yet.
 struct Open {
-    mark: Mark,
-    start: usize,
-    anchor: usize,
+    origin: Origin,
     body: Body,
+}
+
+/// Where and how a value was written.
+struct Origin {
+    mark: Mark,
+    bytes: Range<usize>,
+    flow: bool,
+    /// The anchor's number, zero if it has none.
+    anchor: usize,
+}
+
+impl Origin {
+    fn new(span: &Span, style: StructureStyle, anchor: usize) -> Self {
+        Self {
+            mark: mark(span),
+            bytes: bytes(span),
+            flow: style == StructureStyle::Flow,
+            anchor,
+        }
+    }
 }
 
 enum Body {
@@ -263,7 +293,11 @@ impl Builder {
                 };
                 let text = text.into();
                 let value = Value::Scalar(Scalar { text, style });
-                self.place(value, mark(span), bytes(span), anchor, span)
+                self.place(
+                    value,
+                    Origin::new(span, StructureStyle::Block, anchor),
+                    span,
+                )
             }
             Event::Alias(id) => {
                 let node = self.anchors.get(&id).cloned();
@@ -277,58 +311,48 @@ impl Builder {
                 let weight = node.weight;
                 self.attach(node, weight, span)
             }
-            Event::SequenceStart(_, anchor, _) => self.begin(Body::List(Vec::new()), anchor, span),
-            Event::MappingStart(_, anchor, _) => {
-                self.begin(Body::Map(Vec::new(), None), anchor, span)
+            Event::SequenceStart(style, anchor, _) => {
+                self.begin(Body::List(Vec::new()), Origin::new(span, style, anchor))
             }
+            Event::MappingStart(style, anchor, _) => self.begin(
+                Body::Map(Vec::new(), None),
+                Origin::new(span, style, anchor),
+            ),
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
             _ => Ok(()),
         }
     }
 
-    fn begin(&mut self, body: Body, anchor: usize, span: &Span) -> Result<(), Broken> {
-        let start = bytes(span).start;
-        let mark = mark(span);
-        self.open.push(Open {
-            mark,
-            start,
-            anchor,
-            body,
-        });
+    fn begin(&mut self, body: Body, origin: Origin) -> Result<(), Broken> {
+        self.open.push(Open { origin, body });
         Ok(())
     }
 
     fn end(&mut self, span: &Span) -> Result<(), Broken> {
-        let Some(Open {
-            mark,
-            start,
-            anchor,
-            body,
-        }) = self.open.pop()
-        else {
+        let Some(Open { mut origin, body }) = self.open.pop() else {
             return Ok(());
         };
-        let end = bytes(span).end.max(start);
+        origin.bytes.end = bytes(span).end.max(origin.bytes.start);
         let value = match body {
             Body::List(items) => Value::List(items),
             Body::Map(entries, _) => Value::Map(self.merge(entries)?),
         };
-        self.place(value, mark, start..end, anchor, span)
+        self.place(value, origin, span)
     }
 
-    fn place(
-        &mut self,
-        value: Value,
-        mark: Mark,
-        bytes: Range<usize>,
-        anchor: usize,
-        span: &Span,
-    ) -> Result<(), Broken> {
+    fn place(&mut self, value: Value, origin: Origin, span: &Span) -> Result<(), Broken> {
         let (weight, depth) = measure(&value);
+        let Origin {
+            mark,
+            bytes,
+            flow,
+            anchor,
+        } = origin;
         let node = Rc::new(Node {
             value,
             mark,
             bytes,
+            flow,
             weight,
             depth,
         });
