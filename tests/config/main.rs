@@ -8,7 +8,7 @@
 //! the difference before it is committed.
 
 mod bounds;
-// mod documents;
+mod documents;
 mod golden;
 mod places;
 mod secrets;
