@@ -108,7 +108,7 @@ fn bird_config(host: &Host, nodes: &[Host]) -> String {
     let mut config = String::from("router id 198.19.0.3;\nprotocol device {}\n");
     for node in nodes {
         config += &format!(
-            "protocol bgp {} {{ local {} as 64999; neighbor {} as 65559; ipv4 {{ import all; }}; }}\n",
+            "protocol bgp {} {{ local {} as 64999; neighbor {} as 65559; ipv4 {{ import all; export none; }}; }}\n",
             node.name, host.v4, node.v4
         );
     }

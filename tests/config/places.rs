@@ -26,5 +26,6 @@ fn article_has_one_error_at_its_place() {
            = write an IPv4 or IPv6 address such as `192.0.2.1`
 
         file.yaml: ConfigMap metallb-system/config: bad: 1 error
-    "#]].assert_eq(&checked.to_string());
+    "#]]
+    .assert_eq(&checked.to_string());
 }

@@ -86,7 +86,7 @@ fn an_old_router_sees_as_trans_in_place_of_a_four_byte_asn() {
     let link = Link::new();
     // RFC 6793 §4.2.2: 23456 in the OPEN and in AS_PATH, the truth in AS4_PATH.
     let bird = link.bird(
-        "local ROUTER as 65002; neighbor NODE as 23456; capabilities off; enable as4 off; ipv4 { import all; };"
+        "local ROUTER as 65002; neighbor NODE as 23456; capabilities off; enable as4 off; ipv4 { import all; export none; };"
             .replace("ROUTER", &link.router.v4.to_string())
             .as_str(),
     );

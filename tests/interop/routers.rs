@@ -8,7 +8,7 @@ use crate::support::wait;
 fn bird_takes_an_external_session_and_its_attributes() {
     let link = Link::new();
     let bird = link.bird(&format!(
-        "local {} as 65002; neighbor NODE as 65559; password \"foo\"; ipv4 {{ import all; }};",
+        "local {} as 65002; neighbor NODE as 65559; password \"foo\"; ipv4 {{ import all; export none; }};",
         link.router.v4
     ));
     let mut speaker =
@@ -36,7 +36,7 @@ fn bird_takes_an_external_session_and_its_attributes() {
 fn bird_takes_ten_thousand_routes_in_extended_messages() {
     let link = Link::new();
     let bird = link.bird(&format!(
-        "local {} as 65559; neighbor NODE as 65559; enable extended messages on; ipv4 {{ import all; }};",
+        "local {} as 65559; neighbor NODE as 65559; enable extended messages on; ipv4 {{ import all; export none; }};",
         link.router.v4
     ));
     let mut speaker = link.speaker("peer-address: ROUTER\npeer-asn: 65559\nmy-asn: 65559");
@@ -58,7 +58,7 @@ fn bird_takes_ten_thousand_routes_in_extended_messages() {
 fn bird_takes_an_ipv6_session() {
     let link = Link::new();
     let bird = link.bird(&format!(
-        "local {} as 65002; neighbor NODE6 as 65559; ipv6 {{ import all; }};",
+        "local {} as 65002; neighbor NODE6 as 65559; ipv6 {{ import all; export none; }};",
         link.router.v6
     ));
     let mut speaker = link.speaker("peer-address: ROUTER6\npeer-asn: 65002\nmy-asn: 65559");

@@ -21,19 +21,14 @@ impl ApiProxy {
         command
             .args(["--upstream", &plane.server(), "--authority"])
             .arg(plane.authority());
-        let process = Process::start(host, "apiproxy", command);
-        let proxy = ApiProxy {
+        let mut process = Process::start(host, "apiproxy", command);
+        process.wait("the proxy answers", || {
+            host.http_body("http://127.0.0.1:9001/")
+        });
+        ApiProxy {
             host: host.clone(),
             process,
-        };
-        wait::until("the proxy answers", || {
-            proxy
-                .host
-                .http_body("http://127.0.0.1:9001/")
-                .map_err(|_| proxy.process.tail(3))
-                .map(drop)
-        });
-        proxy
+        }
     }
 
     /// The server that a kubeconfig names to go through here.

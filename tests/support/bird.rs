@@ -5,7 +5,7 @@ use super::process::Process;
 use super::wait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A running BIRD.
 pub struct Bird {
@@ -37,13 +37,7 @@ impl Bird {
 
     /// One command as at BIRD's console.
     pub fn birdc(&self, command: &str) -> Result<String, String> {
-        attempt(
-            self.host
-                .command("birdc")
-                .arg("-s")
-                .arg(&self.socket)
-                .args(command.split(' ')),
-        )
+        birdc(&self.host, &self.socket, command)
     }
 
     /// Protocols by name with what `show protocols` says last, such as
@@ -109,4 +103,13 @@ impl Bird {
             wait::check(seen == wanted, seen)
         });
     }
+}
+
+fn birdc(host: &Host, socket: &Path, command: &str) -> Result<String, String> {
+    attempt(
+        host.command("birdc")
+            .arg("-s")
+            .arg(socket)
+            .args(command.split(' ')),
+    )
 }

@@ -85,12 +85,12 @@ impl Frr {
         fs::write(dir.join("vtysh.conf"), "").expect("vtysh's configuration");
         run(Command::new("chown").args(["-R", "frr:frr"]).arg(&dir));
 
-        let zebra = Process::start(host, "zebra", daemon(host, &dir, "zebra"));
-        wait::until("zebra opens its socket", || {
-            wait::check(dir.join("zserv.api").exists(), zebra.tail(5))
+        let mut zebra = Process::start(host, "zebra", daemon(host, &dir, "zebra"));
+        zebra.wait("zebra opens its socket", || {
+            wait::check(dir.join("zserv.api").exists(), "no socket")
         });
         let bgpd = Process::start(host, "bgpd", daemon(host, &dir, "bgpd"));
-        let frr = Frr {
+        let mut frr = Frr {
             host: host.clone(),
             dir,
             bgpd,
@@ -109,33 +109,19 @@ impl Frr {
         self.wait_until_it_answers();
     }
 
-    fn wait_until_it_answers(&self) {
-        wait::until("bgpd answers vtysh", || {
-            let seen = self.ask("show bgp summary")?;
+    fn wait_until_it_answers(&mut self) {
+        let (host, dir) = (&self.host, &self.dir);
+        self.bgpd.wait("bgpd answers vtysh", || {
+            let seen = attempt(vtysh(host, dir).args(["-d", "bgpd", "-c", "show bgp summary"]))?;
             // Before its configuration is read it says that BGP does not run.
             wait::check(!seen.contains("not found"), seen)
         });
     }
 
-    fn ask(&self, command: &str) -> Result<String, String> {
-        let mut vtysh = self.host.command("vtysh");
-        vtysh
-            .arg("--vty_socket")
-            .arg(&self.dir)
-            .arg("--config_dir")
-            .arg(&self.dir);
-        attempt(vtysh.args(["-d", "bgpd", "-c", command]))
-    }
-
     /// Runs commands as at the router's console, in order.
     #[track_caller]
     pub fn vtysh(&self, commands: &[&str]) -> String {
-        let mut vtysh = self.host.command("vtysh");
-        vtysh
-            .arg("--vty_socket")
-            .arg(&self.dir)
-            .arg("--config_dir")
-            .arg(&self.dir);
+        let mut vtysh = vtysh(&self.host, &self.dir);
         for command in commands {
             vtysh.args(["-c", command]);
         }
@@ -288,6 +274,16 @@ fn daemon(host: &Host, dir: &std::path::Path, name: &str) -> Command {
     command.arg("-z").arg(dir.join("zserv.api"));
     command.arg("--vty_socket").arg(dir);
     command.args(["-u", "frr", "-g", "frr", "-P", "0", "--log", "stdout"]);
+    command
+}
+
+fn vtysh(host: &Host, dir: &std::path::Path) -> Command {
+    let mut command = host.command("vtysh");
+    command
+        .arg("--vty_socket")
+        .arg(dir)
+        .arg("--config_dir")
+        .arg(dir);
     command
 }
 

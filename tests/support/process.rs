@@ -95,6 +95,22 @@ impl Process {
         })
     }
 
+    /// Waits for something that it must be running for: if it ends meanwhile,
+    /// so does the test.
+    #[track_caller]
+    pub fn wait<T>(&mut self, what: &str, mut condition: impl FnMut() -> Result<T, String>) -> T {
+        wait::until(what, || {
+            if let Some(status) = self.exited() {
+                panic!(
+                    "{what}: {} has ended, {status}; it said\n{}",
+                    self.name,
+                    self.tail(40)
+                );
+            }
+            condition()
+        })
+    }
+
     /// How it ended, if it has.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.child
@@ -121,13 +137,20 @@ impl Drop for Process {
             let state = ended.map_or("was running".into(), |status| {
                 format!("had ended: {status}")
             });
-            eprintln!(
-                "--- {} {state}; the end of its log:\n{}",
-                self.name,
-                self.tail(60)
-            );
+            // Of Kubernetes' programs only what is not mere information.
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().filter(|line| !is_information(line)).collect();
+            let shown = tail(&lines.join("\n"), 60);
+            eprintln!("--- {} {state}; the end of its log:\n{shown}", self.name);
         }
     }
+}
+
+/// Kubernetes' log lines begin with severity, month and day: `I1123 `.
+fn is_information(line: &str) -> bool {
+    line.strip_prefix('I')
+        .and_then(|rest| rest.get(..4))
+        .is_some_and(|date| date.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A text file, whatever bytes it holds; empty when there is none.
