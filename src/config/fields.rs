@@ -283,6 +283,9 @@ impl Fields {
                     .values
                     .get(key)
                     .map_or(&self.item.node, |item| &item.node);
+                if node.text().is_some() {
+                    report.clear(node);
+                }
                 Item::new(node.clone(), path).blame(report, "is missing", mend);
                 None
             }

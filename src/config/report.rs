@@ -150,7 +150,8 @@ impl Drafts {
             .sort_by_key(|(finding, _)| (finding.line, finding.column));
         // A value behind an alias is wrong once, wherever it is used.
         self.kept.dedup_by(|(a, _), (b, _)| {
-            (a.line, a.column, &a.problem) == (b.line, b.column, &b.problem)
+            let same = |a: &Finding, b: &Finding| a.key() == b.key() && a.problem == b.problem;
+            (a.line, a.column) == (b.line, b.column) && same(a, b)
         });
         let omitted = self.kept.len().saturating_sub(MAX_FINDINGS) + self.dropped;
         let chosen = self.kept.into_iter().take(MAX_FINDINGS);

@@ -88,17 +88,6 @@ pub(super) struct Broken {
 pub(super) type Document = Option<Rc<Node>>;
 
 impl Node {
-    /// A value that was not read, at a place.
-    pub fn leaf(value: Value, mark: Mark) -> Self {
-        Self {
-            value,
-            mark,
-            bytes: 0..0,
-            weight: 1,
-            depth: 1,
-        }
-    }
-
     /// The raw text of a scalar.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
@@ -139,8 +128,8 @@ impl Node {
 /// What was read of a text.
 pub(super) struct Stream {
     pub documents: Vec<Document>,
-    /// Where the first document that was not read begins.
-    pub more: Option<Mark>,
+    /// A nothing where the first document that was not read begins.
+    pub more: Document,
 }
 
 /// Reads the documents of a text.
@@ -172,7 +161,17 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Stream, Broken> {
         let (event, span) = event.map_err(|error| broken(&error))?;
         match event {
             Event::DocumentStart(..) if documents.len() == limits.documents => {
-                more = Some(mark(&span));
+                let value = Value::Scalar(Scalar {
+                    text: "".into(),
+                    style: Style::Plain,
+                });
+                more = Some(Rc::new(Node {
+                    value,
+                    mark: mark(&span),
+                    bytes: bytes(&span),
+                    weight: 1,
+                    depth: 1,
+                }));
                 break;
             }
             Event::DocumentEnd => documents.push(builder.finish()),
@@ -271,7 +270,7 @@ impl Builder {
                 let node = node.ok_or_else(|| {
                     at(
                         span,
-                        "is an alias of a value that holds it",
+                        "has an alias of a value that holds it",
                         "write the value out",
                     )
                 })?;
@@ -460,11 +459,11 @@ fn broken(error: &ScanError) -> Broken {
     use ErrorKind as E;
     let (problem, mend) = match error.kind() {
         E::UnknownAnchor => (
-            "is an alias (`*name`) of no anchor",
+            "has an alias of no anchor",
             "quote the value if it begins with `*`; else write `&name` at the value meant",
         ),
         E::UnexpectedCharacter { .. } => (
-            "begins with a character that YAML reserves",
+            "has a value that begins with a character that YAML reserves",
             "put the value in quotes",
         ),
         E::TabNotAllowed

@@ -110,7 +110,11 @@ impl Prefixes {
                 .find(|(known, _)| known == attributes)
             {
                 Some((_, count)) => *count += 1,
-                None => holders.wanted.push((attributes.clone(), 1)),
+                None => {
+                    // Nearly always the only one: room for one, not for four.
+                    holders.wanted.reserve_exact(1);
+                    holders.wanted.push((attributes.clone(), 1));
+                }
             }
             holders.here += u32::from(here);
             self.touched.insert(*prefix);

@@ -12,6 +12,7 @@
 
 mod session;
 mod socket;
+mod view;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -29,6 +30,7 @@ use crate::bgp::types::{Attributes, Prefix};
 use crate::config::Peer;
 use crate::observe::histogram::Histogram;
 use crate::observe::views::PeerView;
+use view::Standing;
 
 /// How long a stop may take before sessions are cut.
 const STOP_LIMIT: Duration = Duration::from_millis(1500);
@@ -66,7 +68,7 @@ struct Shared {
     /// When the oldest change was received that this session has not written yet.
     oldest: Mutex<Option<Instant>>,
     latency: Arc<Histogram>,
-    view: Mutex<PeerView>,
+    standing: Mutex<Standing>,
     updates_sent: AtomicU64,
     prefixes_received: AtomicU64,
 }
@@ -155,7 +157,7 @@ impl Speakers {
             wake: Notify::new(),
             oldest: Mutex::new(None),
             latency: Arc::clone(&self.latency),
-            view: Mutex::default(),
+            standing: Mutex::default(),
             updates_sent: AtomicU64::new(0),
             prefixes_received: AtomicU64::new(0),
         });
@@ -200,7 +202,8 @@ impl Shared {
     }
 
     fn view(&self) -> PeerView {
-        let mut view = lock(&self.view).clone();
+        let standing = lock(&self.standing).clone();
+        let mut view = view::of(&self.peer, &standing, Instant::now());
         let rib = self.rib();
         view.wanted = rib.wanted_len();
         view.advertised = rib.advertised().map(|(prefix, _)| prefix.to_string()).collect();

@@ -405,6 +405,11 @@ proptest! {
                     prop_assert!(changes.services.contains(key), "{} is not named", key);
                 }
             }
+            for key in reasons_before.keys() {
+                let gone = model.complete() && !model.services.contains_key(key);
+                prop_assert!(!gone || changes.services.contains(key), "{key} went without a word");
+            }
+            prop_assert!(changes.services.is_sorted_by(|a, b| a < b));
             reasons_before = now;
 
             // Nothing happened since: nothing is found.
