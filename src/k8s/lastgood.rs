@@ -26,19 +26,27 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// The copy, or `None` where there is none yet.
 pub async fn read(client: &Client, namespace: &str) -> Result<Option<ConfigFact>, ApiError> {
-    let request = Request::get(path(namespace)).body(Vec::new()).map_err(malformed)?;
+    let request = Request::get(path(namespace))
+        .body(Vec::new())
+        .map_err(malformed)?;
     let asked = asked(&request);
     let body = match client.call(request, LIMIT).await {
         Ok(body) => body,
         Err(error) if error.code() == Some(404) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let map = ConfigMaps { namespace: namespace.into(), name: NAME.into(), key: KEY.into() };
+    let map = ConfigMaps {
+        namespace: namespace.into(),
+        name: NAME.into(),
+        key: KEY.into(),
+    };
     let text = std::str::from_utf8(&body).map_err(|_| ApiError::Unreadable {
         asked: asked.clone(),
         cause: "not UTF-8".into(),
     })?;
-    map.read(text).map(Some).map_err(|cause| unreadable(&asked, &cause))
+    map.read(text)
+        .map(Some)
+        .map_err(|cause| unreadable(&asked, &cause))
 }
 
 /// Writes the copy, by server-side apply: it is created where missing, and a
@@ -54,10 +62,13 @@ pub async fn write(client: &Client, namespace: &str, text: &str) -> Result<(), A
         },
         "data": {KEY: text},
     });
-    let request = Request::patch(format!("{}?fieldManager={FIELD_MANAGER}&force=true", path(namespace)))
-        .header(CONTENT_TYPE, "application/apply-patch+yaml")
-        .body(body.to_string().into_bytes())
-        .map_err(malformed)?;
+    let request = Request::patch(format!(
+        "{}?fieldManager={FIELD_MANAGER}&force=true",
+        path(namespace)
+    ))
+    .header(CONTENT_TYPE, "application/apply-patch+yaml")
+    .body(body.to_string().into_bytes())
+    .map_err(malformed)?;
     client.call(request, LIMIT).await.map(drop)
 }
 

@@ -50,7 +50,11 @@ pub struct Regarding {
 
 impl Regarding {
     fn id(&self) -> Box<str> {
-        format!("{}/{}/{}/{}", self.kind, self.namespace, self.name, self.uid).into()
+        format!(
+            "{}/{}/{}/{}",
+            self.kind, self.namespace, self.name, self.uid
+        )
+        .into()
     }
 }
 
@@ -75,7 +79,12 @@ impl From<event::Event> for Notice {
             name: event.service.name().into(),
             uid: event.uid,
         };
-        Self { regarding, kind: event.kind, reason: event.reason, note: event.note }
+        Self {
+            regarding,
+            kind: event.kind,
+            reason: event.reason,
+            note: event.note,
+        }
     }
 }
 
@@ -103,7 +112,11 @@ struct Shared {
 impl EventSink {
     /// A sink that nobody empties yet; [`EventSink::run`] does.
     pub fn new(counters: Arc<Counters>) -> Self {
-        Self(Arc::new(Shared { queue: Mutex::default(), wake: Notify::new(), counters }))
+        Self(Arc::new(Shared {
+            queue: Mutex::default(),
+            wake: Notify::new(),
+            counters,
+        }))
     }
 
     /// Wants an Event written. Never blocks; may be dropped, see [`queue`].
@@ -160,19 +173,31 @@ impl EventSink {
 async fn create(client: &Client, event: &Event) -> Result<(), ApiError> {
     let namespace = event.metadata.namespace.as_deref().unwrap_or("default");
     let body = serde_json::to_vec(event).map_err(malformed)?;
-    let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-    let request = Request::new(format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events"))
-        .create(&params, body)
-        .map_err(malformed)?;
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PostParams::default()
+    };
+    let request = Request::new(format!(
+        "/apis/events.k8s.io/v1/namespaces/{namespace}/events"
+    ))
+    .create(&params, body)
+    .map_err(malformed)?;
     client.call(request, LIMIT).await.map(drop)
 }
 
 fn event(reporter: &Reporter, notice: &Notice, time: Timestamp) -> Event {
     let regarding = &notice.regarding;
-    let unique = format!("{:x}{:04x}", time.as_microsecond(), (fraction() * 65536.0) as u16);
+    let unique = format!(
+        "{:x}{:04x}",
+        time.as_microsecond(),
+        (fraction() * 65536.0) as u16
+    );
     Event {
         metadata: ObjectMeta {
-            name: Some(format!("{}.{unique}", cut(&regarding.name, LONGEST_STEM, "").trim_end_matches(['.', '-']))),
+            name: Some(format!(
+                "{}.{unique}",
+                cut(&regarding.name, LONGEST_STEM, "").trim_end_matches(['.', '-'])
+            )),
             namespace: Some(regarding.namespace.to_string()),
             ..ObjectMeta::default()
         },
@@ -215,9 +240,23 @@ mod tests {
     use super::*;
 
     fn of(note: &str, name: &str) -> Event {
-        let regarding = Regarding { kind: "Service", namespace: "d".into(), name: name.into(), uid: "u".into() };
-        let notice = Notice { regarding, kind: EventKind::Warning, reason: "AllocationFailed", note: note.into() };
-        let reporter = Reporter { controller: "loods-allocator", instance: "pod-1".into(), action: "Allocate" };
+        let regarding = Regarding {
+            kind: "Service",
+            namespace: "d".into(),
+            name: name.into(),
+            uid: "u".into(),
+        };
+        let notice = Notice {
+            regarding,
+            kind: EventKind::Warning,
+            reason: "AllocationFailed",
+            note: note.into(),
+        };
+        let reporter = Reporter {
+            controller: "loods-allocator",
+            instance: "pod-1".into(),
+            action: "Allocate",
+        };
         event(&reporter, &notice, Timestamp::UNIX_EPOCH)
     }
 

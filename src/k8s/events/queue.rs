@@ -78,8 +78,18 @@ mod tests {
     use crate::lb::event::EventKind;
 
     fn notice(name: &str, reason: &'static str, note: &str) -> Notice {
-        let regarding = Regarding { kind: "Service", namespace: "d".into(), name: name.into(), uid: name.into() };
-        Notice { regarding, kind: EventKind::Normal, reason, note: note.into() }
+        let regarding = Regarding {
+            kind: "Service",
+            namespace: "d".into(),
+            name: name.into(),
+            uid: name.into(),
+        };
+        Notice {
+            regarding,
+            kind: EventKind::Normal,
+            reason,
+            note: note.into(),
+        }
     }
 
     #[test]
@@ -89,7 +99,9 @@ mod tests {
         assert!(queue.push(notice("b", "IPAllocated", "2"), now));
         assert!(queue.push(notice("a", "AllocationFailed", "3"), now));
         assert!(queue.push(notice("a", "IPAllocated", "4"), now));
-        let notes: Vec<String> = std::iter::from_fn(|| queue.pop()).map(|notice| notice.note).collect();
+        let notes: Vec<String> = std::iter::from_fn(|| queue.pop())
+            .map(|notice| notice.note)
+            .collect();
         assert_eq!(notes, ["4", "2", "3"]);
     }
 
@@ -98,7 +110,10 @@ mod tests {
         let (mut queue, start) = (Queue::default(), Instant::now());
         let mut sent = 0;
         for second in 0..3600u64 {
-            sent += u32::from(queue.push(notice("a", "IPAllocated", ""), start + Duration::from_secs(second)));
+            sent += u32::from(queue.push(
+                notice("a", "IPAllocated", ""),
+                start + Duration::from_secs(second),
+            ));
             let _taken = queue.pop();
         }
         // The burst, and one a minute but for the first.
@@ -109,7 +124,9 @@ mod tests {
     #[test]
     fn the_number_that_wait_is_bounded() {
         let (mut queue, now) = (Queue::default(), Instant::now());
-        let taken = (0..MOST_WAITING + 5).filter(|n| queue.push(notice(&n.to_string(), "r", ""), now)).count();
+        let taken = (0..MOST_WAITING + 5)
+            .filter(|n| queue.push(notice(&n.to_string(), "r", ""), now))
+            .count();
         assert_eq!(taken, MOST_WAITING);
     }
 }

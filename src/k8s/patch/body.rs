@@ -24,9 +24,16 @@ pub(super) fn body(write: &StatusWrite, stands: Option<bool>, today: &str) -> Va
     }
     let mut status = Map::new();
     if let Some(addresses) = &write.ingress {
-        let entries: Vec<Value> = addresses.iter().map(|ip| json!({"ip": ip, "ipMode": "VIP"})).collect();
+        let entries: Vec<Value> = addresses
+            .iter()
+            .map(|ip| json!({"ip": ip, "ipMode": "VIP"}))
+            .collect();
         // null takes the field away, and with it our name in managedFields.
-        let entries = if entries.is_empty() { Value::Null } else { entries.into() };
+        let entries = if entries.is_empty() {
+            Value::Null
+        } else {
+            entries.into()
+        };
         status.insert("loadBalancer".into(), json!({ "ingress": entries }));
     }
     if let Some(condition) = condition(write, stands, today) {
@@ -87,7 +94,11 @@ mod tests {
     }
 
     fn condition_fact(status: bool) -> Option<ConditionFact> {
-        Some(ConditionFact { status, reason: "InPool".into(), message: "public-pool".into() })
+        Some(ConditionFact {
+            status,
+            reason: "InPool".into(),
+            message: "public-pool".into(),
+        })
     }
 
     const PRECONDITIONS: &str = r#"{"resourceVersion":"7","uid":"u1"}"#;
@@ -116,8 +127,15 @@ mod tests {
 
     #[test]
     fn the_time_moves_only_with_the_status() {
-        let write = StatusWrite { condition: condition_fact(true), ..write() };
-        let time = |stands| body(&write, stands, "now")["status"]["conditions"][0].get("lastTransitionTime").cloned();
+        let write = StatusWrite {
+            condition: condition_fact(true),
+            ..write()
+        };
+        let time = |stands| {
+            body(&write, stands, "now")["status"]["conditions"][0]
+                .get("lastTransitionTime")
+                .cloned()
+        };
         assert_eq!(time(Some(true)), None);
         assert_eq!(time(Some(false)), Some(json!("now")));
         assert_eq!(time(None), Some(json!("now")));
@@ -140,7 +158,10 @@ mod tests {
         };
         let patch = body(&write, Some(true), "now");
         assert_eq!(patch["status"]["loadBalancer"], json!({"ingress": null}));
-        assert_eq!(patch["status"]["conditions"], json!([{"$patch": "delete", "type": "loods.io/Allocated"}]));
+        assert_eq!(
+            patch["status"]["conditions"],
+            json!([{"$patch": "delete", "type": "loods.io/Allocated"}])
+        );
         assert_eq!(
             patch["metadata"]["annotations"],
             json!({"loods.io/orphan-attributes": null, "loods.io/reassign": null})
@@ -149,7 +170,13 @@ mod tests {
 
     #[test]
     fn orphan_attributes_are_set_as_given() {
-        let write = StatusWrite { orphan_attributes: Some(Some("lp=100".into())), ..write() };
-        assert_eq!(body(&write, None, "")["metadata"]["annotations"], json!({"loods.io/orphan-attributes": "lp=100"}));
+        let write = StatusWrite {
+            orphan_attributes: Some(Some("lp=100".into())),
+            ..write()
+        };
+        assert_eq!(
+            body(&write, None, "")["metadata"]["annotations"],
+            json!({"loods.io/orphan-attributes": "lp=100"})
+        );
     }
 }

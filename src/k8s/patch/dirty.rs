@@ -76,7 +76,13 @@ impl Dirty {
     }
 
     /// One that was taken has ended. `fraction` is the random part of a delay.
-    pub(super) fn landed(&mut self, key: &ServiceKey, landing: Landing, now: Instant, fraction: f64) {
+    pub(super) fn landed(
+        &mut self,
+        key: &ServiceKey,
+        landing: Landing,
+        now: Instant,
+        fraction: f64,
+    ) {
         let Some(flown) = self.flying.remove(key) else {
             return;
         };
@@ -89,10 +95,9 @@ impl Dirty {
                 }
             }
             Landing::Retry(at_least) => {
-                let backoff = self
-                    .failures
-                    .entry(key.clone())
-                    .or_insert_with(|| Backoff::new(Duration::from_millis(200), Duration::from_secs(30)));
+                let backoff = self.failures.entry(key.clone()).or_insert_with(|| {
+                    Backoff::new(Duration::from_millis(200), Duration::from_secs(30))
+                });
                 when = now + backoff.next(fraction).max(at_least);
                 self.waiting.entry(key.clone()).or_insert(flown);
             }

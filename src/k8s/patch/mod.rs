@@ -82,7 +82,11 @@ pub struct Options {
 impl Options {
     /// 5 s, 32 at a time.
     pub fn new(counters: Arc<Counters>) -> Self {
-        Self { limit: Duration::from_secs(5), in_flight: 32, counters }
+        Self {
+            limit: Duration::from_secs(5),
+            in_flight: 32,
+            counters,
+        }
     }
 }
 
@@ -106,7 +110,16 @@ impl Writer {
     /// our condition in the Service that the decision was made on, if it has
     /// the condition. Never blocks; replaces an unsent write of the same Service.
     pub fn submit(&self, write: StatusWrite, stands: Option<bool>, term: u64) {
-        self.dirty(|dirty| dirty.submit(Intent { write, stands, term }, now()));
+        self.dirty(|dirty| {
+            dirty.submit(
+                Intent {
+                    write,
+                    stands,
+                    term,
+                },
+                now(),
+            )
+        });
         self.0.wake.notify_one();
     }
 
@@ -142,7 +155,9 @@ impl Writer {
                 }
             }
             let full = flights.len() >= options.in_flight;
-            let next = self.dirty(|dirty| dirty.next_ready()).filter(|_| !full && term.is_some());
+            let next = self
+                .dirty(|dirty| dirty.next_ready())
+                .filter(|_| !full && term.is_some());
             tokio::select! {
                 Some(ended) = flights.join_next() => {
                     let (report, landing) = match ended {
@@ -176,7 +191,9 @@ impl Writer {
 
 fn term(state: &LeaderState) -> Option<u64> {
     match state {
-        LeaderState::Leading { term, .. } if state.writes_until(Instant::now()).is_some() => Some(*term),
+        LeaderState::Leading { term, .. } if state.writes_until(Instant::now()).is_some() => {
+            Some(*term)
+        }
         _ => None,
     }
 }
@@ -192,14 +209,29 @@ async fn fly(
     let until = leader.borrow().writes_until(now).unwrap_or(now);
     let limit = limit.min(until - now);
     let (outcome, landing) = if limit < LEAST {
-        (Outcome::Unavailable("the term is about to end".into()), Landing::Retry(Duration::ZERO))
+        (
+            Outcome::Unavailable("the term is about to end".into()),
+            Landing::Retry(Duration::ZERO),
+        )
     } else {
         match send(&client, limit, &intent).await {
-            Ok(version) => (Outcome::Written { resource_version: version.clone() }, Landing::Written(version)),
+            Ok(version) => (
+                Outcome::Written {
+                    resource_version: version.clone(),
+                },
+                Landing::Written(version),
+            ),
             Err(error) => refused(&error),
         }
     };
-    (Report { key: intent.write.key, uid: intent.write.uid, outcome }, landing)
+    (
+        Report {
+            key: intent.write.key,
+            uid: intent.write.uid,
+            outcome,
+        },
+        landing,
+    )
 }
 
 async fn send(client: &Client, limit: Duration, intent: &Intent) -> Result<Box<str>, ApiError> {
@@ -265,8 +297,12 @@ impl Trouble {
                     tracing::info!("statuses can be written again");
                 }
             }
-            Outcome::Conflict | Outcome::Gone => tracing::debug!(%service, outcome = ?report.outcome, "decided on an old version"),
-            Outcome::Invalid(text) => tracing::error!(%service, text, "the API server refuses a status"),
+            Outcome::Conflict | Outcome::Gone => {
+                tracing::debug!(%service, outcome = ?report.outcome, "decided on an old version")
+            }
+            Outcome::Invalid(text) => {
+                tracing::error!(%service, text, "the API server refuses a status")
+            }
             Outcome::Forbidden(text) | Outcome::Unavailable(text) => {
                 let kind = std::mem::discriminant(&report.outcome);
                 if self.0.replace(kind) != Some(kind) {
