@@ -245,11 +245,15 @@ impl Peer {
             // Idle refuses every connection (RFC 4271 §8.2.2).
             Role::Passive => self.started,
         };
+        if !expected {
+            out.push(Output::Close(role));
+            return;
+        }
         if role == Role::Active || matches!(self.dial, Dial::Due(_)) {
             self.dial = Dial::None;
         }
         // Ours came second and the session stands: it could only lose.
-        if !expected || (role == Role::Active && self.session.is_some()) {
+        if role == Role::Active && self.session.is_some() {
             out.push(Output::Close(role));
             return;
         }

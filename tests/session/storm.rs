@@ -6,7 +6,7 @@ use loods::bgp::peer::{Input, Output, PeerSettings, Role, State};
 
 use crate::link::{Link, Side, millis, secs, settings};
 
-/// Up and Down alternate, and only a stop may end what never stood in silence.
+/// Up and Down alternate, and agree with the state.
 fn check_log(link: &Link, side: Side, seed: u64) {
     let mut up = false;
     for (at, output) in &link.ends[side].log {

@@ -244,6 +244,11 @@ fn every_state_and_every_event() {
             let outputs = event(&mut bench);
             let outputs: Vec<_> = outputs.iter().map(show).collect();
             let after = bench.peer.state();
+            assert_eq!(
+                bench.peer.deadline().is_none(),
+                after == State::Idle,
+                "{name} in {state}: a started peer that dials always waits for something"
+            );
             let line = format!("  {state:<11} -> {after:<11}  {}", outputs.join(", "));
             writeln!(table, "{}", line.trim_end()).unwrap();
         }

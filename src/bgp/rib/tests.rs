@@ -120,14 +120,15 @@ fn family() -> impl Strategy<Value = Family> {
     prop_oneof![Just(Family::Ipv4), Just(Family::Ipv6)]
 }
 
+/// Sessions last some thirty steps, so that much happens within each.
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        12 => (0..10u8, proptest::option::weighted(0.6, 0..3u32)).prop_map(|(n, a)| Step::Want(n, a)),
-        6 => (0..5usize).prop_map(Step::Take),
-        1 => Just(Step::Open),
+        60 => (0..6u8, proptest::option::weighted(0.6, 0..3u32)).prop_map(|(n, a)| Step::Want(n, a)),
+        20 => (0..5usize).prop_map(Step::Take),
+        4 => Just(Step::Open),
         2 => proptest::collection::btree_set(family(), 0..3).prop_map(Step::Up),
         1 => Just(Step::Down),
-        2 => family().prop_map(Step::Refresh),
+        4 => family().prop_map(Step::Refresh),
     ]
 }
 
@@ -195,7 +196,7 @@ impl Model {
 
 proptest! {
     #[test]
-    fn the_peer_always_ends_with_what_is_wanted(steps in proptest::collection::vec(step(), 0..120)) {
+    fn the_peer_always_ends_with_what_is_wanted(steps in proptest::collection::vec(step(), 0..200)) {
         let mut rib = Rib::new();
         let mut model = Model::default();
         for step in steps {
