@@ -68,6 +68,14 @@ impl Reply {
         }
     }
 
+    /// A refusal in these words.
+    pub(super) fn status(code: u16, text: &str) -> Self {
+        Self {
+            code,
+            ..Self::ok(text)
+        }
+    }
+
     pub(super) fn retry_after(self, seconds: u32) -> Self {
         Self {
             retry_after: Some(seconds),
