@@ -65,7 +65,12 @@ pub fn run(args: Args) -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(announce(args, &config)),
+        Ok(runtime) => {
+            let code = runtime.block_on(announce(args, &config));
+            // Standard input is read on a thread of its own that may never return.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => {
             eprintln!("error: cannot start: {error}");
             ExitCode::FAILURE
