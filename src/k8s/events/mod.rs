@@ -231,7 +231,12 @@ fn cut(text: &str, most: usize, mark: &str) -> String {
     if text.len() <= most {
         return text.into();
     }
-    let end = text.floor_char_boundary(most - mark.len());
+    let room = most.saturating_sub(mark.len());
+    // A character has four bytes at most, and 0 is always a boundary.
+    let end = (0..=room)
+        .rev()
+        .find(|&end| text.is_char_boundary(end))
+        .unwrap_or(0);
     format!("{}{mark}", &text[..end])
 }
 
