@@ -280,4 +280,68 @@ mod tests {
         assert!(!name.contains(".."));
         assert_ne!(name, of("", &"a.".repeat(126)).metadata.name.unwrap());
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_wait_for_the_server_and_yield_to_a_refusal() {
+        use crate::k8s::fake::{Reply, server};
+        let (client, asked) = server(vec![
+            Reply::refused(503),
+            Reply::refused(409),
+            Reply::refused(403),
+            Reply::ok("{}"),
+        ]);
+        let counters = Arc::new(Counters::default());
+        let sink = EventSink::new(counters.clone());
+        for reason in ["IPAllocated", "AllocationFailed", "ClearAssignment"] {
+            sink.publish(event::Event {
+                service: crate::lb::facts::ServiceKey::new("d", "web"),
+                uid: "u".into(),
+                kind: EventKind::Normal,
+                reason,
+                note: "n".into(),
+            });
+        }
+        let reporter = Reporter {
+            controller: "loods-speaker",
+            instance: "n1".into(),
+            action: "Announce",
+        };
+        let work = sink.run(client, reporter);
+        assert!(
+            tokio::time::timeout(Duration::from_secs(60), work)
+                .await
+                .is_err(),
+            "it never ends by itself"
+        );
+        let reasons = ["IPAllocated", "AllocationFailed", "ClearAssignment"];
+        let sent: Vec<&str> = asked
+            .all()
+            .iter()
+            .map(|(_, body)| {
+                *reasons
+                    .iter()
+                    .find(|reason| body.contains(**reason))
+                    .unwrap()
+            })
+            .collect();
+        assert_eq!(
+            sent,
+            [
+                "IPAllocated",
+                "IPAllocated",
+                "AllocationFailed",
+                "ClearAssignment"
+            ]
+        );
+        assert_eq!(
+            (counters.events.count(), counters.events_dropped.count()),
+            (1, 1)
+        );
+        let (asked, body) = asked.all().remove(3);
+        assert_eq!(
+            asked,
+            "POST /apis/events.k8s.io/v1/namespaces/d/events?&fieldManager=loods"
+        );
+        assert!(body.contains(r#""regarding":{"apiVersion":"v1","kind":"Service","name":"web","namespace":"d","uid":"u"}"#), "{body}");
+    }
 }
