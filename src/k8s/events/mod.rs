@@ -119,7 +119,7 @@ impl EventSink {
         }))
     }
 
-    /// Wants an Event written. Never blocks; may be dropped, see [`queue`].
+    /// Wants an Event written. Never blocks; may be dropped, see `queue.rs`.
     pub fn publish(&self, notice: impl Into<Notice>) {
         let now = Instant::now().into_std();
         if self.queue(|queue| queue.push(notice.into(), now)) {
