@@ -22,7 +22,7 @@ use crate::k8s::lease::LeaderState;
 use crate::k8s::objects::Services;
 use crate::k8s::patch::{self, Outcome, Report, Writer};
 use crate::k8s::{self, Client, Counters, lastgood};
-use crate::lb::decide::{self, Decider};
+use crate::lb::decide::{self, Decider, Decision, PoolUse};
 use crate::lb::event::EventKind;
 use crate::lb::facts::{Event, ServiceFact, ServiceKey};
 use crate::observe::views::{AllocationView, AllocatorView, PoolView};
@@ -266,16 +266,14 @@ fn pool(of: &PoolUse) -> PoolView {
 }
 
 fn allocation(decision: &Decision<'_>) -> AllocationView {
-    let (reason, message) = match (decision.refusal, decision.standing) {
-        (Some(refusal), _) => (refusal.word(), refusal.to_string()),
-        (None, Standing::Ours) if decision.orphaned => (ORPHANED, decision.pool.unwrap_or_default().to_owned()),
-        (None, Standing::Ours) => (IN_POOL, decision.pool.unwrap_or_default().to_owned()),
-        (None, other) => (other.word(), String::new()),
+    let message = match decision.refusal {
+        Some(refusal) => refusal.to_string(),
+        None => decision.pool.unwrap_or_default().to_owned(),
     };
     AllocationView {
         service: decision.service.to_string(),
         addresses: decision.addresses.iter().map(ToString::to_string).collect(),
-        reason: reason.to_owned(),
+        reason: decision.reason().to_owned(),
         message,
     }
 }
