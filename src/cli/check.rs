@@ -17,7 +17,9 @@ const LIMIT: u64 = 16 << 20;
 /// A file is a ConfigMap manifest, several documents with ConfigMaps among them,
 /// or the bare text. All errors of all files are shown at once.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Exit codes: 0 = every file is good, 1 = one is not, 2 = wrong command line or unreadable file")]
+#[command(
+    after_help = "Exit codes: 0 = every file is good, 1 = one is not, 2 = wrong command line or unreadable file"
+)]
 pub struct Args {
     /// Files to read; - is standard input
     #[arg(required = true, value_name = "FILE")]
@@ -51,7 +53,12 @@ pub fn run(args: &Args) -> ExitCode {
             }
         }
     }
-    let checked = check::check(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())), &args.key);
+    let checked = check::check(
+        files
+            .iter()
+            .map(|(name, bytes)| (name.as_str(), bytes.as_slice())),
+        &args.key,
+    );
     match args.output {
         Output::Text => print!("{checked}"),
         Output::Json => match serde_json::to_string_pretty(&checked) {
@@ -59,7 +66,11 @@ pub fn run(args: &Args) -> ExitCode {
             Err(error) => eprintln!("error: {error}"),
         },
     }
-    if checked.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if checked.ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn read(path: &PathBuf) -> std::io::Result<Vec<u8>> {
@@ -67,7 +78,9 @@ fn read(path: &PathBuf) -> std::io::Result<Vec<u8>> {
     if path.as_os_str() == "-" {
         std::io::stdin().take(LIMIT).read_to_end(&mut bytes)?;
     } else {
-        std::fs::File::open(path)?.take(LIMIT).read_to_end(&mut bytes)?;
+        std::fs::File::open(path)?
+            .take(LIMIT)
+            .read_to_end(&mut bytes)?;
     }
     Ok(bytes)
 }

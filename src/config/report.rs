@@ -208,10 +208,8 @@ fn find_secrets(node: &Node, inside: bool, secrets: &mut BTreeSet<usize>) {
         }
         Value::Map(entries) => {
             for entry in entries {
-                let named = |key: &str| key.trim().eq_ignore_ascii_case("password");
-                let inside_value = inside || entry.key.text().is_some_and(named);
                 find_secrets(&entry.key, inside, secrets);
-                find_secrets(&entry.value, inside_value, secrets);
+                find_secrets(&entry.value, inside || entry.is_password(), secrets);
             }
         }
     }

@@ -106,13 +106,19 @@ pub enum ApiError {
 impl ApiError {
     /// From the server's own words; `header` is Retry-After, in seconds.
     pub(super) fn of_status(asked: &str, code: u16, status: Status, header: Option<u64>) -> Self {
-        let details = status.details.as_ref().map(|details| u64::from(details.retry_after_seconds));
+        let details = status
+            .details
+            .as_ref()
+            .map(|details| u64::from(details.retry_after_seconds));
         ApiError::Refused {
             asked: asked.into(),
             code,
             reason: status.reason.into(),
             message: status.message.into(),
-            retry_after: header.or(details).filter(|&seconds| seconds > 0).map(Duration::from_secs),
+            retry_after: header
+                .or(details)
+                .filter(|&seconds| seconds > 0)
+                .map(Duration::from_secs),
         }
     }
 
@@ -150,11 +156,15 @@ impl ApiError {
 /// user agent, where the API server's audit log shows it.
 pub async fn connect(kubeconfig: Option<&Path>, component: &str) -> Result<Client, ConnectError> {
     let mut config = match kubeconfig {
-        Some(path) => from_file(path).await.map_err(|cause| ConnectError::Kubeconfig {
-            path: path.display().to_string().into(),
-            cause: cause.to_string().into(),
-        })?,
-        None => kube::Config::infer().await.map_err(|cause| ConnectError::Infer(cause.to_string().into()))?,
+        Some(path) => from_file(path)
+            .await
+            .map_err(|cause| ConnectError::Kubeconfig {
+                path: path.display().to_string().into(),
+                cause: cause.to_string().into(),
+            })?,
+        None => kube::Config::infer()
+            .await
+            .map_err(|cause| ConnectError::Infer(cause.to_string().into()))?,
     };
     // kube's own retries go on for up to a thousand seconds without a word: a
     // Lease renewal must know of its failure at once.
@@ -170,7 +180,10 @@ pub async fn connect(kubeconfig: Option<&Path>, component: &str) -> Result<Clien
         url: url.clone(),
         cause: root_cause(&cause),
     })?;
-    Ok(Client { kube, url: url.into() })
+    Ok(Client {
+        kube,
+        url: url.into(),
+    })
 }
 
 async fn from_file(path: &Path) -> Result<kube::Config, kube::config::KubeconfigError> {
@@ -186,11 +199,18 @@ impl Client {
 
     #[cfg(test)]
     pub(super) fn of(kube: kube::Client) -> Self {
-        Self { kube, url: "test".into() }
+        Self {
+            kube,
+            url: "test".into(),
+        }
     }
 
     /// Sends a request; the whole body within the limit.
-    pub(super) async fn call(&self, request: Request<Vec<u8>>, limit: Duration) -> Result<Vec<u8>, ApiError> {
+    pub(super) async fn call(
+        &self,
+        request: Request<Vec<u8>>,
+        limit: Duration,
+    ) -> Result<Vec<u8>, ApiError> {
         let asked = asked(&request);
         let work = async {
             let body = self.send(request, &asked).await?;
@@ -211,13 +231,21 @@ impl Client {
     }
 
     /// Sends a request; the head of the answer within the limit, its body as it comes.
-    pub(super) async fn open(&self, request: Request<Vec<u8>>, limit: Duration) -> Result<Body, ApiError> {
+    pub(super) async fn open(
+        &self,
+        request: Request<Vec<u8>>,
+        limit: Duration,
+    ) -> Result<Body, ApiError> {
         let asked = asked(&request);
         within(limit, &asked, self.send(request, &asked)).await
     }
 
     async fn send(&self, request: Request<Vec<u8>>, asked: &str) -> Result<Body, ApiError> {
-        let answer = self.kube.send(request.map(Body::from)).await.map_err(|cause| unreachable(asked, &cause))?;
+        let answer = self
+            .kube
+            .send(request.map(Body::from))
+            .await
+            .map_err(|cause| unreachable(asked, &cause))?;
         if answer.status().is_success() {
             return Ok(answer.into_body());
         }
@@ -232,19 +260,28 @@ async fn within<T>(
 ) -> Result<T, ApiError> {
     match tokio::time::timeout(limit, work).await {
         Ok(done) => done,
-        Err(_) => Err(ApiError::TimedOut { asked: asked.into(), limit }),
+        Err(_) => Err(ApiError::TimedOut {
+            asked: asked.into(),
+            limit,
+        }),
     }
 }
 
 async fn read_all(body: Body, asked: &str) -> Result<Vec<u8>, ApiError> {
-    let body = body.collect().await.map_err(|cause| unreachable(asked, &cause))?;
+    let body = body
+        .collect()
+        .await
+        .map_err(|cause| unreachable(asked, &cause))?;
     Ok(body.to_bytes().into())
 }
 
 /// What a refusal says. The body is a Status, unless a proxy answered.
 async fn refusal(answer: Response<Body>, asked: &str) -> ApiError {
     let code = answer.status().as_u16();
-    let header = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let header = answer
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     let body = match read_all(answer.into_body(), asked).await {
         Ok(body) => body,
         Err(error) => return error,
@@ -263,12 +300,23 @@ pub(super) fn asked(request: &Request<Vec<u8>>) -> Box<str> {
 
 pub(super) fn unreadable(asked: &str, cause: &serde_json::Error) -> ApiError {
     // A custom message of serde may quote a value; category and place do not.
-    let cause = format!("{:?} at line {}, column {}", cause.classify(), cause.line(), cause.column());
-    ApiError::Unreadable { asked: asked.into(), cause: cause.into() }
+    let cause = format!(
+        "{:?} at line {}, column {}",
+        cause.classify(),
+        cause.line(),
+        cause.column()
+    );
+    ApiError::Unreadable {
+        asked: asked.into(),
+        cause: cause.into(),
+    }
 }
 
 pub(super) fn unreachable(asked: &str, cause: &(dyn std::error::Error + 'static)) -> ApiError {
-    ApiError::Unreachable { asked: asked.into(), cause: root_cause(cause) }
+    ApiError::Unreachable {
+        asked: asked.into(),
+        cause: root_cause(cause),
+    }
 }
 
 pub(super) fn malformed(cause: impl std::fmt::Display) -> ApiError {

@@ -43,7 +43,11 @@ pub(super) struct ListMeta {
 
 impl Page {
     /// Asks for the page after `token`; the first for "".
-    pub(super) async fn fetch<S: Subject>(client: &Client, subject: &S, token: &str) -> Result<Self, ApiError> {
+    pub(super) async fn fetch<S: Subject>(
+        client: &Client,
+        subject: &S,
+        token: &str,
+    ) -> Result<Self, ApiError> {
         let params = ListParams {
             field_selector: subject.field_selector(),
             limit: Some(subject.page()),
@@ -53,10 +57,19 @@ impl Page {
         Self::ask(client, subject, &params).await
     }
 
-    async fn ask<S: Subject>(client: &Client, subject: &S, params: &ListParams) -> Result<Self, ApiError> {
-        let request = Request::new(subject.path()).list(params).map_err(malformed)?;
+    async fn ask<S: Subject>(
+        client: &Client,
+        subject: &S,
+        params: &ListParams,
+    ) -> Result<Self, ApiError> {
+        let request = Request::new(subject.path())
+            .list(params)
+            .map_err(malformed)?;
         let asked = asked(&request);
-        Ok(Self { body: client.call(request, PAGE_LIMIT).await?, asked })
+        Ok(Self {
+            body: client.call(request, PAGE_LIMIT).await?,
+            asked,
+        })
     }
 
     pub(super) fn parts(&self) -> Result<Parts<'_>, ApiError> {
@@ -66,7 +79,11 @@ impl Page {
 
 /// The collection's current version, for the price of one object at most.
 pub(super) async fn version<S: Subject>(client: &Client, subject: &S) -> Result<String, ApiError> {
-    let params = ListParams { field_selector: subject.probe_selector(), limit: Some(1), ..ListParams::default() };
+    let params = ListParams {
+        field_selector: subject.probe_selector(),
+        limit: Some(1),
+        ..ListParams::default()
+    };
     let page = Page::ask(client, subject, &params).await?;
     Ok(page.parts()?.metadata.resource_version)
 }
@@ -99,8 +116,13 @@ pub async fn services(client: &Client, counters: &Counters) -> Result<Vec<Servic
 /// whether Events per node are affordable.
 pub async fn count_nodes(client: &Client, most: u32) -> Result<usize, ApiError> {
     let params = ListParams::default().limit(most);
-    let request = Request::new("/api/v1/nodes").list_metadata(&params).map_err(malformed)?;
+    let request = Request::new("/api/v1/nodes")
+        .list_metadata(&params)
+        .map_err(malformed)?;
     let asked = asked(&request);
-    let page = Page { body: client.call(request, PAGE_LIMIT).await?, asked };
+    let page = Page {
+        body: client.call(request, PAGE_LIMIT).await?,
+        asked,
+    };
     Ok(page.parts()?.items.map_or(0, |items| items.len()))
 }

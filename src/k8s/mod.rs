@@ -29,7 +29,7 @@ pub mod watch;
 
 mod backoff;
 #[cfg(test)]
-//mod fake;
+mod fake;
 
 pub use client::{ApiError, Client, connect};
 pub use counters::Counters;

@@ -7,6 +7,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Keeper, Seen};
+use crate::k8s::objects::ConfigFact;
+use crate::lb::facts::Event;
 use crate::observe::readiness::Readiness;
 use crate::observe::views::ConfigView;
 
@@ -22,6 +24,8 @@ pub(super) struct Standing {
     pub previous: Option<Arc<Config>>,
     /// The text in force.
     pub text: Option<Arc<str>>,
+    /// `metadata.uid` of the ConfigMap, as last seen.
+    pub uid: Box<str>,
     /// Why what the ConfigMap says is not in force.
     pub fault: Option<Arc<str>>,
     /// For `/state`.
@@ -35,7 +39,7 @@ pub(super) type ReadLastGood = Box<dyn Fn() -> BoxFuture<'static, Option<Arc<str
 /// Follows the ConfigMap until `stop`.
 pub(super) async fn run(
     name: String,
-    mut seen: mpsc::Receiver<Seen>,
+    mut watched: mpsc::Receiver<Event<ConfigFact, ()>>,
     last_good: ReadLastGood,
     standing: watch::Sender<Standing>,
     readiness: Readiness,
@@ -47,7 +51,11 @@ pub(super) async fn run(
         return;
     };
     let mut keeper = Keeper::new();
-    while let Some(Some(now)) = stop.run_until_cancelled(seen.recv()).await {
+    let mut sight = Sight::default();
+    while let Some(Some(event)) = stop.run_until_cancelled(watched.recv()).await {
+        let Some(now) = sight.see(event) else {
+            continue;
+        };
         let change = keeper.look(&now, copy.as_ref());
         if change.config.is_some() {
             tracing::info!("configuration in force, from {}", source(&keeper, &name));
@@ -57,15 +65,50 @@ pub(super) async fn run(
             readiness.set(LOADED, true);
         }
         if let Some(fault) = &change.fault {
-            let then = if keeper.config().is_some() { "the last good one stays in force" } else { "nothing is in force" };
+            let then = if keeper.config().is_some() {
+                "the last good one stays in force"
+            } else {
+                "nothing is in force"
+            };
             tracing::error!("configuration: {then}: {fault}");
         }
-        standing.send_replace(look(&keeper, &name));
+        standing.send_replace(look(&keeper, &sight, &name));
     }
 }
 
-fn look(keeper: &Keeper, name: &str) -> Standing {
+/// What the watch has shown of the ConfigMap.
+#[derive(Default)]
+struct Sight {
+    uid: Box<str>,
+    /// It was in the list that is being read.
+    listed: bool,
+}
+
+impl Sight {
+    /// What the ConfigMap says after an event, if that event tells.
+    fn see(&mut self, event: Event<ConfigFact, ()>) -> Option<Seen> {
+        match event {
+            Event::Begin => {
+                self.listed = false;
+                None
+            }
+            Event::Apply(fact) => {
+                self.listed = true;
+                self.uid = fact.uid;
+                Some(
+                    fact.text
+                        .map_or(Seen::NoKey, |text| Seen::Text(text.into())),
+                )
+            }
+            Event::End if self.listed => None,
+            Event::End | Event::Delete(()) => Some(Seen::Missing),
+        }
+    }
+}
+
+fn look(keeper: &Keeper, sight: &Sight, name: &str) -> Standing {
     Standing {
+        uid: sight.uid.clone(),
         config: keeper.config().cloned(),
         previous: keeper.previous().cloned(),
         text: keeper.text().cloned(),

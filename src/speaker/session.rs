@@ -129,7 +129,8 @@ impl Driver {
 
     fn tell(&mut self, input: Input) {
         self.changed |= !matches!(input, Input::Wrote(_) | Input::WriteBlocked(_));
-        self.machine.handle(input, Instant::now(), &mut self.outputs);
+        self.machine
+            .handle(input, Instant::now(), &mut self.outputs);
     }
 
     /// Carries out what the machine ordered, and what follows from that.
@@ -188,8 +189,15 @@ impl Driver {
         connection.limit = negotiated.message_limit();
         self.shared.rib().session_up(&negotiated.families);
         tracing::info!(peer = %self.shared.name(), hold = ?negotiated.hold_time, "session established");
-        let next_hop = NextHop { address, link_local: None };
-        self.session = Some(Established { negotiated, next_hop, oldest: None });
+        let next_hop = NextHop {
+            address,
+            link_local: None,
+        };
+        self.session = Some(Established {
+            negotiated,
+            next_hop,
+            oldest: None,
+        });
     }
 
     fn down(&mut self, reason: &DownReason) {
@@ -231,8 +239,12 @@ impl Driver {
             if session.oldest.is_none() {
                 session.oldest = lock(&self.shared.oldest).take();
             }
-            let messages =
-                pack::pack(&batch.routes, &session.negotiated, &session.next_hop, &mut connection.output);
+            let messages = pack::pack(
+                &batch.routes,
+                &session.negotiated,
+                &session.next_hop,
+                &mut connection.output,
+            );
             self.shared.updates_sent.fetch_add(messages as u64, Relaxed);
             for family in batch.end_of_rib {
                 pack::end_of_rib(family, &mut connection.output);
@@ -256,7 +268,11 @@ impl Driver {
                 }
                 if !whole {
                     self.tell(Input::WriteBlocked(Role::Active));
-                } else if let Some(received) = self.session.as_mut().and_then(|session| session.oldest.take()) {
+                } else if let Some(received) = self
+                    .session
+                    .as_mut()
+                    .and_then(|session| session.oldest.take())
+                {
                     self.shared.latency.observe(received.elapsed());
                 }
             }
@@ -287,7 +303,9 @@ impl Driver {
                 Err(notification) => Err(notification),
             };
             if let Ok(Message::Update(update)) = &message {
-                self.shared.prefixes_received.fetch_add(update.reach.len() as u64, Relaxed);
+                self.shared
+                    .prefixes_received
+                    .fetch_add(update.reach.len() as u64, Relaxed);
                 for fault in &update.faults {
                     tracing::warn!(peer = %self.shared.name(), "UPDATE received: {fault}");
                 }
@@ -303,8 +321,14 @@ impl Driver {
     /// Shows how the session stands, if that has changed.
     fn publish(&mut self) {
         if std::mem::take(&mut self.changed) {
-            let local_address = self.session.as_ref().map(|session| session.next_hop.address);
-            *lock(&self.shared.standing) = Standing { summary: Some(self.machine.summary()), local_address };
+            let local_address = self
+                .session
+                .as_ref()
+                .map(|session| session.next_hop.address);
+            *lock(&self.shared.standing) = Standing {
+                summary: Some(self.machine.summary()),
+                local_address,
+            };
         }
     }
 }
@@ -365,10 +389,12 @@ impl Connection {
 /// What the machine has to know of the configured peer.
 fn settings(shared: &Shared) -> PeerSettings {
     let peer = &shared.peer;
-    let router_id = peer.router_id.or_else(|| match socket::local_address_towards(peer) {
-        Some(IpAddr::V4(address)) => RouterId::new(address),
-        _ => None,
-    });
+    let router_id = peer
+        .router_id
+        .or_else(|| match socket::local_address_towards(peer) {
+            Some(IpAddr::V4(address)) => RouterId::new(address),
+            _ => None,
+        });
     PeerSettings {
         local_asn: peer.my_asn,
         peer_asn: peer.peer_asn,
@@ -384,7 +410,9 @@ fn settings(shared: &Shared) -> PeerSettings {
 /// A router id for a node without an IPv4 address: any non-zero number that is
 /// its own will do (RFC 6286 §2.1), and the same one after a restart.
 fn named_router_id(node: &str) -> RouterId {
-    let hash = u32::try_from(fnv(node.as_bytes()) >> 32).unwrap_or(1).max(1);
+    let hash = u32::try_from(fnv(node.as_bytes()) >> 32)
+        .unwrap_or(1)
+        .max(1);
     RouterId::new(hash.into()).expect("it is at least 1")
 }
 
@@ -395,7 +423,9 @@ fn seed(shared: &Shared) -> u64 {
 
 /// FNV-1a, 64 bits: the same for the same name, today and after an upgrade.
 fn fnv(octets: &[u8]) -> u64 {
-    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3))
+    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
+        (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 async fn sleep_until(deadline: Option<Instant>) {
@@ -421,10 +451,13 @@ async fn answer(
 async fn ready(connection: Option<&Connection>) -> io::Result<tokio::io::Ready> {
     match connection {
         Some(connection) => {
-            let wanted = if connection.output.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+            let wanted = if connection.output.is_empty() {
+                Interest::READABLE
+            } else {
+                Interest::READABLE | Interest::WRITABLE
+            };
             connection.stream.ready(wanted).await
         }
         None => pending().await,
     }
 }
-

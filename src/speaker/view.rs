@@ -32,10 +32,17 @@ pub(super) fn of(peer: &Peer, standing: &Standing, now: Instant) -> PeerView {
         return view;
     };
     view.state = summary.state.to_string();
-    view.established_seconds = summary.up_since.map(|since| now.saturating_duration_since(since).as_secs());
-    view.next_dial_seconds = summary.next_dial.map(|at| at.saturating_duration_since(now).as_secs());
+    view.established_seconds = summary
+        .up_since
+        .map(|since| now.saturating_duration_since(since).as_secs());
+    view.next_dial_seconds = summary
+        .next_dial
+        .map(|at| at.saturating_duration_since(now).as_secs());
     view.last_error = summary.last_error.as_ref().map(|(when, reason)| {
-        format!("{} s ago: {reason}", now.saturating_duration_since(*when).as_secs())
+        format!(
+            "{} s ago: {reason}",
+            now.saturating_duration_since(*when).as_secs()
+        )
     });
     view.offered = capabilities(summary.open_sent.as_ref());
     view.received = capabilities(summary.open_received.as_ref());
@@ -55,7 +62,8 @@ fn negotiated(session: &Negotiated) -> NegotiatedView {
 }
 
 fn capabilities(open: Option<&Open>) -> Vec<String> {
-    open.map(|open| open.capabilities.iter().map(name).collect()).unwrap_or_default()
+    open.map(|open| open.capabilities.iter().map(name).collect())
+        .unwrap_or_default()
 }
 
 fn name(capability: &Capability) -> String {

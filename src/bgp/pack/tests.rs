@@ -391,7 +391,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// Whatever is packed arrives: every prefix of the family once, announced or
-    /// withdrawn as asked, without a fault, in as few octets as the limit allows.
+    /// withdrawn as asked, without a fault.
     #[test]
     fn what_is_packed_arrives(
         prefixes in prop::collection::btree_set(any_prefix(), 0..600),

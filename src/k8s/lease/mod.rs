@@ -83,7 +83,12 @@ pub fn identity(name: &str) -> Box<str> {
 /// Stands for election until `stop`, then releases the Lease if it is ours and
 /// returns. Whoever acts as the leader must have stopped before `stop`: the
 /// next leader begins at once.
-pub async fn run(client: Client, options: Options, state: watch::Sender<LeaderState>, stop: CancellationToken) {
+pub async fn run(
+    client: Client,
+    options: Options,
+    state: watch::Sender<LeaderState>,
+    stop: CancellationToken,
+) {
     let mut candidate = Candidate {
         rule: Rule::new(options.identity.clone(), options.timing),
         client,
@@ -114,12 +119,18 @@ impl Candidate {
             let deadline = (Instant::now() + CALL_LIMIT).min(until.unwrap_or_else(far));
             let outcome = match timeout_at(deadline, self.try_once()).await {
                 Ok(outcome) => outcome,
-                Err(_) => Err(ApiError::TimedOut { asked: "the Lease".into(), limit: CALL_LIMIT }),
+                Err(_) => Err(ApiError::TimedOut {
+                    asked: "the Lease".into(),
+                    limit: CALL_LIMIT,
+                }),
             };
             self.note(outcome);
             self.publish(true);
             let pause = sleep(self.options.timing.retry.mul_f64(1.0 + fraction() / 5.0));
-            let end = self.rule.leads_until(now()).map_or_else(far, Instant::from_std);
+            let end = self
+                .rule
+                .leads_until(now())
+                .map_or_else(far, Instant::from_std);
             tokio::select! {
                 () = pause => {}
                 () = sleep_until(end) => self.publish(true),
@@ -150,7 +161,10 @@ impl Candidate {
     }
 
     async fn read(&self) -> Result<Option<Lease>, ApiError> {
-        let request = self.request().get(&self.options.name, &GetParams::default()).map_err(malformed)?;
+        let request = self
+            .request()
+            .get(&self.options.name, &GetParams::default())
+            .map_err(malformed)?;
         match self.client.decode(request, CALL_LIMIT).await {
             Ok(lease) => Ok(Some(lease)),
             Err(error) if error.code() == Some(404) => Ok(None),
@@ -160,7 +174,10 @@ impl Candidate {
 
     /// With the resourceVersion that was read: a Lease changed since is a conflict.
     async fn write(&self, read: Option<Lease>, wanted: &Record) -> Result<(), ApiError> {
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PostParams::default()
+        };
         let create = read.is_none();
         let mut lease = read.unwrap_or_else(|| Lease {
             metadata: ObjectMeta {
@@ -176,11 +193,17 @@ impl Candidate {
             true => self.request().create(&params, body),
             false => self.request().replace(&self.options.name, &params, body),
         };
-        self.client.call(request.map_err(malformed)?, CALL_LIMIT).await.map(drop)
+        self.client
+            .call(request.map_err(malformed)?, CALL_LIMIT)
+            .await
+            .map(drop)
     }
 
     fn request(&self) -> Request {
-        Request::new(format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", self.options.namespace))
+        Request::new(format!(
+            "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
+            self.options.namespace
+        ))
     }
 
     /// Tells the others where we stand. `standing` false: we stop.
@@ -191,9 +214,16 @@ impl Candidate {
             Some(until) => {
                 if !led {
                     self.term += 1;
-                    tracing::info!(identity = &*self.options.identity, term = self.term, "this process leads");
+                    tracing::info!(
+                        identity = &*self.options.identity,
+                        term = self.term,
+                        "this process leads"
+                    );
                 }
-                LeaderState::Leading { until: Instant::from_std(until), term: self.term }
+                LeaderState::Leading {
+                    until: Instant::from_std(until),
+                    term: self.term,
+                }
             }
             None => {
                 let holder = self.rule.holder().map(Into::into);
@@ -235,15 +265,23 @@ impl Candidate {
         }
         let work = async {
             let read = self.read().await?;
-            match read.as_ref().map(record).and_then(|found| self.rule.release(&found)) {
+            match read
+                .as_ref()
+                .map(record)
+                .and_then(|found| self.rule.release(&found))
+            {
                 Some(free) => self.write(read, &free).await,
                 None => Ok(()),
             }
         };
         match tokio::time::timeout(RELEASE_LIMIT, work).await {
             Ok(Ok(())) => tracing::info!("the Lease is released"),
-            Ok(Err(error)) => tracing::warn!(%error, "the Lease is not released; it runs out by itself"),
-            Err(_) => tracing::warn!("no answer in time: the Lease is not released; it runs out by itself"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the Lease is not released; it runs out by itself")
+            }
+            Err(_) => tracing::warn!(
+                "no answer in time: the Lease is not released; it runs out by itself"
+            ),
         }
     }
 }
@@ -260,12 +298,20 @@ fn far() -> Instant {
 fn record(lease: &Lease) -> Record {
     let spec = lease.spec.clone().unwrap_or_default();
     Record {
-        holder: spec.holder_identity.filter(|holder| !holder.is_empty()).map(Into::into),
+        holder: spec
+            .holder_identity
+            .filter(|holder| !holder.is_empty())
+            .map(Into::into),
         seconds: spec.lease_duration_seconds.unwrap_or(0),
         // Both are compared for change, never with our clock.
         renewed: spec.renew_time.map_or(0, |time| time.0.as_microsecond()),
         transitions: spec.lease_transitions.unwrap_or(0),
-        version: lease.metadata.resource_version.clone().unwrap_or_default().into(),
+        version: lease
+            .metadata
+            .resource_version
+            .clone()
+            .unwrap_or_default()
+            .into(),
     }
 }
 

@@ -24,7 +24,11 @@ pub struct Timing {
 impl Default for Timing {
     /// client-go's: 15, 10 and 2 s.
     fn default() -> Self {
-        Self { lease: Duration::from_secs(15), renew: Duration::from_secs(10), retry: Duration::from_secs(2) }
+        Self {
+            lease: Duration::from_secs(15),
+            renew: Duration::from_secs(10),
+            retry: Duration::from_secs(2),
+        }
     }
 }
 
@@ -66,7 +70,12 @@ pub struct Rule {
 impl Rule {
     /// A candidate that has seen nothing yet.
     pub fn new(identity: Box<str>, timing: Timing) -> Self {
-        Self { identity, timing, seen: None, renewed: None }
+        Self {
+            identity,
+            timing,
+            seen: None,
+            renewed: None,
+        }
     }
 
     /// The Lease was read; `None`: there is none.
@@ -103,12 +112,16 @@ impl Rule {
 
     /// Until when we lead, if we lead now.
     pub fn leads_until(&self, now: Instant) -> Option<Instant> {
-        self.renewed.map(|sent| sent + self.timing.renew).filter(|until| *until > now)
+        self.renewed
+            .map(|sent| sent + self.timing.renew)
+            .filter(|until| *until > now)
     }
 
     /// Who holds the Lease, as far as we know.
     pub fn holder(&self) -> Option<&str> {
-        self.seen.as_ref().and_then(|(record, _)| record.holder.as_deref())
+        self.seen
+            .as_ref()
+            .and_then(|(record, _)| record.holder.as_deref())
     }
 
     /// What to write over a Lease of ours so that others may take it at once:

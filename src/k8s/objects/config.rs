@@ -35,7 +35,13 @@ impl fmt::Debug for ConfigFact {
         f.debug_struct("ConfigFact")
             .field("uid", &self.uid)
             .field("resource_version", &self.resource_version)
-            .field("text", &self.text.as_ref().map(|text| format!("{} bytes", text.len())))
+            .field(
+                "text",
+                &self
+                    .text
+                    .as_ref()
+                    .map(|text| format!("{} bytes", text.len())),
+            )
             .finish()
     }
 }

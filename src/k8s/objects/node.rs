@@ -72,12 +72,19 @@ struct Condition<'a> {
 }
 
 fn fact(node: Node<'_>) -> serde_json::Result<NodeFact> {
-    let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
+    let conditions = node
+        .status
+        .and_then(|status| status.conditions)
+        .unwrap_or_default();
     Ok(NodeFact {
-        name: node.metadata.name.ok_or_else(|| missing("metadata.name"))?.boxed(),
+        name: node
+            .metadata
+            .name
+            .ok_or_else(|| missing("metadata.name"))?
+            .boxed(),
         labels: node.metadata.labels.unwrap_or_default(),
-        network_unavailable: conditions
-            .iter()
-            .any(|condition| text(&condition.kind) == "NetworkUnavailable" && text(&condition.status) == "True"),
+        network_unavailable: conditions.iter().any(|condition| {
+            text(&condition.kind) == "NetworkUnavailable" && text(&condition.status) == "True"
+        }),
     })
 }

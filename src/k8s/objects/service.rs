@@ -11,7 +11,8 @@ use super::{Subject, Text, boxed, missing, text};
 use crate::bgp::types::Family;
 use crate::k8s::FIELD_MANAGER;
 use crate::lb::facts::{
-    Asks, ConditionFact, FamilyPolicy, IngressFact, Port, ServiceFact, ServiceKey, TrafficPolicy, Transport,
+    Asks, ConditionFact, FamilyPolicy, IngressFact, Port, ServiceFact, ServiceKey, TrafficPolicy,
+    Transport,
 };
 
 /// Condition type in a Service's status: what Loods decided about it.
@@ -180,7 +181,11 @@ impl Managed<'_> {
     fn is_our_ingress(&self) -> bool {
         text(&self.manager) == FIELD_MANAGER
             && text(&self.subresource) == "status"
-            && self.fields.as_ref().and_then(|f| f.status.as_ref()).is_some_and(|s| s.load_balancer.is_some())
+            && self
+                .fields
+                .as_ref()
+                .and_then(|f| f.status.as_ref())
+                .is_some_and(|s| s.load_balancer.is_some())
     }
 }
 
@@ -259,11 +264,19 @@ impl<'de> Deserialize<'de> for Annotations {
 }
 
 fn fact(service: Service<'_>) -> serde_json::Result<ServiceFact> {
-    let Service { metadata, spec, status } = service;
+    let Service {
+        metadata,
+        spec,
+        status,
+    } = service;
     let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
     let name = metadata.name.ok_or_else(|| missing("metadata.name"))?;
     let families = families(&spec);
-    let ingress_is_ours = metadata.managed_fields.iter().flatten().any(Managed::is_our_ingress);
+    let ingress_is_ours = metadata
+        .managed_fields
+        .iter()
+        .flatten()
+        .any(Managed::is_our_ingress);
     let said = metadata.annotations.unwrap_or_default();
     Ok(ServiceFact {
         key: ServiceKey::new(text(&metadata.namespace), &name.0),
@@ -295,26 +308,49 @@ fn fact(service: Service<'_>) -> serde_json::Result<ServiceFact> {
             reassign: said.reassign,
             orphan_attributes: said.orphan_attributes,
         },
-        ingress: status.load_balancer.and_then(|lb| lb.ingress).into_iter().flatten().map(ingress).collect(),
-        condition: status.conditions.into_iter().flatten().find(|c| text(&c.kind) == ALLOCATED).map(condition),
+        ingress: status
+            .load_balancer
+            .and_then(|lb| lb.ingress)
+            .into_iter()
+            .flatten()
+            .map(ingress)
+            .collect(),
+        condition: status
+            .conditions
+            .into_iter()
+            .flatten()
+            .find(|c| text(&c.kind) == ALLOCATED)
+            .map(condition),
         ingress_is_ours,
     })
 }
 
 fn families(spec: &Spec<'_>) -> Vec<Family> {
-    let named = spec.ip_families.iter().flatten().filter_map(|family| match &*family.0 {
-        "IPv4" => Some(Family::Ipv4),
-        "IPv6" => Some(Family::Ipv6),
-        _ => None,
-    });
+    let named = spec
+        .ip_families
+        .iter()
+        .flatten()
+        .filter_map(|family| match &*family.0 {
+            "IPv4" => Some(Family::Ipv4),
+            "IPv6" => Some(Family::Ipv6),
+            _ => None,
+        });
     let named: Vec<Family> = named.collect();
     if !named.is_empty() {
         return named;
     }
     // Servers before 1.20 have no ipFamilies. "None" is a headless Service's clusterIP.
     let many = spec.cluster_ips.as_deref().unwrap_or_default();
-    let addresses = if many.is_empty() { spec.cluster_ip.as_slice() } else { many };
-    addresses.iter().filter_map(|ip| ip.0.parse().ok()).map(Family::of).collect()
+    let addresses = if many.is_empty() {
+        spec.cluster_ip.as_slice()
+    } else {
+        many
+    };
+    addresses
+        .iter()
+        .filter_map(|ip| ip.0.parse().ok())
+        .map(Family::of)
+        .collect()
 }
 
 fn port(port: SpecPort<'_>) -> Option<Port> {
@@ -324,12 +360,18 @@ fn port(port: SpecPort<'_>) -> Option<Port> {
         "SCTP" => Transport::Sctp,
         _ => return None,
     };
-    Some(Port { transport, number: port.port? })
+    Some(Port {
+        transport,
+        number: port.port?,
+    })
 }
 
 fn selector(selector: Option<BTreeMap<String, String>>) -> Box<str> {
     let terms = selector.unwrap_or_default();
-    let terms: Vec<String> = terms.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let terms: Vec<String> = terms
+        .into_iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     terms.join(",").into()
 }
 
@@ -339,7 +381,11 @@ fn ingress(entry: Ingress<'_>) -> IngressFact {
         Some(_) => None,
         None => entry.hostname.or(entry.ip),
     };
-    IngressFact { ip, other: boxed(other), vip: text(&entry.ip_mode) == "VIP" }
+    IngressFact {
+        ip,
+        other: boxed(other),
+        vip: text(&entry.ip_mode) == "VIP",
+    }
 }
 
 fn condition(condition: Condition<'_>) -> ConditionFact {
@@ -352,5 +398,6 @@ fn condition(condition: Condition<'_>) -> ConditionFact {
 
 /// Seconds since 1970; 0, the oldest, for a time that does not parse.
 fn seconds(time: &str) -> i64 {
-    time.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_second)
+    time.parse::<jiff::Timestamp>()
+        .map_or(0, jiff::Timestamp::as_second)
 }

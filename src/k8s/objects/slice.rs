@@ -98,14 +98,21 @@ fn fact(slice: &Slice<'_>, node: &str) -> serde_json::Result<Option<SliceFact>> 
         _ => return Ok(None),
     };
     let name = meta.name.as_ref().ok_or_else(|| missing("metadata.name"))?;
-    let service = meta.labels.as_ref().map_or("", |labels| text(&labels.service));
+    let service = meta
+        .labels
+        .as_ref()
+        .map_or("", |labels| text(&labels.service));
     if service.is_empty() {
         return Ok(None);
     }
     let (mut here, mut elsewhere) = (Endpoints::default(), Endpoints::default());
     for endpoint in slice.endpoints.iter().flatten() {
         let of_node = text(&endpoint.node_name);
-        let side = if !node.is_empty() && of_node == node { &mut here } else { &mut elsewhere };
+        let side = if !node.is_empty() && of_node == node {
+            &mut here
+        } else {
+            &mut elsewhere
+        };
         if endpoint.conditions.ready.unwrap_or(true) {
             side.ready = side.ready.saturating_add(1);
         } else if endpoint.conditions.serving == Some(true) {

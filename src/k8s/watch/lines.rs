@@ -33,7 +33,10 @@ impl Lines {
     /// The next whole line, without its end. What follows the last newline
     /// waits: a truncated line is never given out.
     pub(super) fn next(&mut self) -> Option<&[u8]> {
-        match self.buffer[self.searched..].iter().position(|&byte| byte == b'\n') {
+        match self.buffer[self.searched..]
+            .iter()
+            .position(|&byte| byte == b'\n')
+        {
             Some(offset) => {
                 let (start, end) = (self.start, self.searched + offset);
                 self.start = end + 1;

@@ -68,8 +68,13 @@ pub struct Options {
 
 /// Lists and watches until the receiver is gone. `wrap` makes the receiver's
 /// message of an event; a full channel holds the watch back.
-pub async fn run<S, M, W>(client: Client, subject: S, options: Options, facts: mpsc::Sender<M>, wrap: W)
-where
+pub async fn run<S, M, W>(
+    client: Client,
+    subject: S,
+    options: Options,
+    facts: mpsc::Sender<M>,
+    wrap: W,
+) where
     S: Subject,
     M: Send,
     W: Fn(Event<S::Fact, S::Key>) -> M + Send,
@@ -202,7 +207,10 @@ where
             match self.follow(&mut version).await? {
                 End::InTime => self.backoff.reset(),
                 End::Gone => {
-                    tracing::info!(kind = S::PLURAL, "the server no longer knows our version: listing again");
+                    tracing::info!(
+                        kind = S::PLURAL,
+                        "the server no longer knows our version: listing again"
+                    );
                     sleep(self.backoff.next(fraction())).await;
                     return Ok(());
                 }
@@ -272,7 +280,12 @@ where
         }
     }
 
-    async fn line(&mut self, line: &[u8], version: &mut String, asked: &str) -> Result<Next, Closed> {
+    async fn line(
+        &mut self,
+        line: &[u8],
+        version: &mut String,
+        asked: &str,
+    ) -> Result<Next, Closed> {
         let line: Line<'_> = match serde_json::from_slice(line) {
             Ok(line) => line,
             Err(error) => return Ok(Next::End(End::Broken(unreadable(asked, &error)))),
@@ -318,17 +331,28 @@ where
     }
 
     async fn send(&self, event: Event<S::Fact, S::Key>) -> Result<(), Closed> {
-        self.facts.send((self.wrap)(event)).await.map_err(|_| Closed)
+        self.facts
+            .send((self.wrap)(event))
+            .await
+            .map_err(|_| Closed)
     }
 
     /// An object that does not decode. What was known of it stays known.
     fn skip(&self, object: &RawValue, error: &serde_json::Error) {
         self.counters.undecodable.add_one();
         let named: Option<Named<'_>> = serde_json::from_str(object.get()).ok();
-        let (namespace, name) = named.as_ref().map_or(("", "?"), |named| (named.namespace(), named.name()));
+        let (namespace, name) = named
+            .as_ref()
+            .map_or(("", "?"), |named| (named.namespace(), named.name()));
         // The place and not the words: those may quote a value.
         let at = error.column();
-        tracing::warn!(kind = S::PLURAL, namespace, name, at, "this object does not decode and is skipped");
+        tracing::warn!(
+            kind = S::PLURAL,
+            namespace,
+            name,
+            at,
+            "this object does not decode and is skipped"
+        );
     }
 
     /// The server's history went backwards: what we know may never have happened.
@@ -362,10 +386,19 @@ where
 }
 
 /// The next piece of a body; `None` at its end.
-async fn next_bytes(body: &mut Body, deadline: Instant, asked: &str) -> Result<Option<Vec<u8>>, ApiError> {
+async fn next_bytes(
+    body: &mut Body,
+    deadline: Instant,
+    asked: &str,
+) -> Result<Option<Vec<u8>>, ApiError> {
     loop {
         match timeout_at(deadline, body.frame()).await {
-            Err(_) => return Err(broke(asked, "the watch outlived its time: the link is dead")),
+            Err(_) => {
+                return Err(broke(
+                    asked,
+                    "the watch outlived its time: the link is dead",
+                ));
+            }
             Ok(None) => return Ok(None),
             Ok(Some(Err(error))) => return Err(unreachable(asked, &error)),
             // Trailers mean nothing here.
@@ -379,7 +412,10 @@ async fn next_bytes(body: &mut Body, deadline: Instant, asked: &str) -> Result<O
 }
 
 fn broke(asked: &str, cause: &str) -> ApiError {
-    ApiError::Unreachable { asked: asked.into(), cause: cause.into() }
+    ApiError::Unreachable {
+        asked: asked.into(),
+        cause: cause.into(),
+    }
 }
 
 /// An ERROR line: a Status in the middle of a watch.

@@ -47,7 +47,9 @@ mod tests {
     #[test]
     fn only_a_lower_number_is_a_step_back() {
         let mut highest = Highest::default();
-        let seen: Vec<bool> = ["5", "5", "9", "8", "x", "", "9"].map(|version| highest.see(version)).to_vec();
+        let seen: Vec<bool> = ["5", "5", "9", "8", "x", "", "9"]
+            .map(|version| highest.see(version))
+            .to_vec();
         assert_eq!(seen, [true, true, true, false, true, true, true]);
         assert!(!highest.is_reached_by("8"));
         assert!(highest.is_reached_by("50"));
