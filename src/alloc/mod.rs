@@ -44,6 +44,8 @@ pub struct Allocator {
     holders: BTreeMap<IpAddr, Vec<Holder>>,
     /// By sharing key: the addresses that a Service with this key holds firmly.
     shared: BTreeMap<Box<str>, BTreeSet<IpAddr>>,
+    /// What a holder left, or holds on other terms, since it was last asked.
+    freed: Vec<IpAddr>,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,7 @@ impl Allocator {
             pools: Pools::new(pools),
             holders: BTreeMap::new(),
             shared: BTreeMap::new(),
+            freed: Vec::new(),
         }
     }
 
@@ -150,7 +153,15 @@ impl Allocator {
     }
 
     fn put(&mut self, address: IpAddr, service: &ServiceKey, terms: &Arc<Terms>, firm: bool) {
-        self.release(address, service);
+        if let Some(holder) = self.holder(address, service) {
+            if holder.firm == firm && *holder.terms == **terms {
+                return;
+            }
+            if holder.terms.sharing_key.is_some() && *holder.terms != **terms {
+                self.freed.push(address); // with other ports or another key, others may fit
+            }
+            self.take_out(address, service);
+        }
         if let Some(key) = terms.sharing_key.as_ref().filter(|_| firm) {
             self.shared.entry(key.clone()).or_default().insert(address);
         }
@@ -165,13 +176,30 @@ impl Allocator {
         });
     }
 
+    fn holder(&self, address: IpAddr, service: &ServiceKey) -> Option<&Holder> {
+        let holders = self.holders.get(&address)?;
+        holders.iter().find(|holder| holder.service == *service)
+    }
+
     /// Ends the Service's hold, firm or trailing, if it has one.
     pub fn release(&mut self, address: IpAddr, service: &ServiceKey) {
+        if self.take_out(address, service) {
+            self.freed.push(address);
+        }
+    }
+
+    /// Addresses that a holder left, or holds on other terms, since the last
+    /// call. Others may still hold them.
+    pub fn take_freed(&mut self) -> Vec<IpAddr> {
+        std::mem::take(&mut self.freed)
+    }
+
+    fn take_out(&mut self, address: IpAddr, service: &ServiceKey) -> bool {
         let Some(holders) = self.holders.get_mut(&address) else {
-            return;
+            return false;
         };
         let Some(at) = holders.iter().position(|h| h.service == *service) else {
-            return;
+            return false;
         };
         let gone = holders.remove(at);
         if let Some(key) = &gone.terms.sharing_key {
@@ -189,6 +217,7 @@ impl Allocator {
             self.holders.remove(&address);
             self.pools.vacate(address);
         }
+        true
     }
 
     /// The addresses that the Service may have, in the order of its families,

@@ -36,7 +36,7 @@ struct Space {
 
 impl Pools {
     pub fn new(pools: &[Arc<Pool>]) -> Self {
-        let spaces: Vec<_> = pools.iter().map(|pool| Space::new(pool)).collect();
+        let spaces: Vec<_> = pools.iter().map(Space::new).collect();
         let mut places = BTreeMap::new();
         for (at, space) in spaces.iter().enumerate() {
             for (index, range) in space.pool.ranges.iter().enumerate() {
@@ -179,8 +179,7 @@ impl Space {
             set.insert(number(first)..=number(last));
             free.push(set);
             let mut size = range.size();
-            if let (true, IpAddr::V4(first), IpAddr::V4(last)) =
-                (pool.avoid_buggy_ips, first, last)
+            if let (true, IpAddr::V4(first), IpAddr::V4(last)) = (pool.avoid_buggy_ips, first, last)
             {
                 size -= buggy_between(first, last);
             }

@@ -284,7 +284,11 @@ fn pools_named(names: &[Arc<str>]) -> String {
     if names.is_empty() {
         return "no pool".into();
     }
-    let listed: Vec<_> = names.iter().take(LISTED).map(|n| format!("{n:?}")).collect();
+    let listed: Vec<_> = names
+        .iter()
+        .take(LISTED)
+        .map(|n| format!("{n:?}"))
+        .collect();
     let more = match names.len() - listed.len() {
         0 => String::new(),
         more => format!(" and {more} more"),
