@@ -11,12 +11,12 @@ use clap::Args as ClapArgs;
 use tokio::io::{AsyncBufReadExt, BufReader, Stdin};
 use tokio_util::sync::CancellationToken;
 
-use super::{USAGE, listen_address, log};
+use super::{USAGE, listen_address};
 use crate::admin::{self, Answer, Ask};
 use crate::bgp::types::{Attributes, Community, Family, Origin, Prefix};
 use crate::config::{self, Config};
 use crate::observe::histogram::Histogram;
-use crate::runtime::signals;
+use crate::runtime::{log, signals};
 use crate::speaker::Speakers;
 
 /// Speak BGP without Kubernetes: announce the prefixes that come on standard input.

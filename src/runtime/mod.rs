@@ -16,6 +16,7 @@
 
 mod allocator;
 mod configuration;
+pub mod log;
 pub mod signals;
 mod speaker;
 mod status;
@@ -30,7 +31,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::log::Level;
 use crate::k8s::events::{EventSink, Reporter};
 use crate::k8s::lease::LeaderState;
 use crate::k8s::lease::rule::Timing;
@@ -42,6 +42,7 @@ use crate::observe::histogram::Histogram;
 use crate::observe::readiness::Readiness;
 use crate::observe::views::{AllocatorView, SpeakerView};
 use configuration::Standing;
+use log::Level;
 use speaker::Fact;
 
 /// Key in the ConfigMap, as MetalLB has it.
