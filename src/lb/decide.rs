@@ -88,6 +88,20 @@ pub struct Decision<'a> {
     pub refusal: Option<&'a Refusal>,
 }
 
+impl Decision<'_> {
+    /// One word: InPool, Orphaned, or why it has no address of ours.
+    pub fn reason(&self) -> &'static str {
+        match (self.refusal, self.standing) {
+            (Some(refusal), _) => refusal.word(),
+            (None, Standing::Ours) if self.orphaned => entry::ORPHANED,
+            (None, Standing::Ours) => entry::IN_POOL,
+            (None, Standing::OtherClass) => "otherClass",
+            (None, Standing::ForeignStatus) => "foreignStatus",
+            (None, Standing::NotLoadBalancer) => "notLoadBalancer",
+        }
+    }
+}
+
 /// See the module's essay.
 #[derive(Debug)]
 pub struct Decider {

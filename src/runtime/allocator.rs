@@ -249,7 +249,11 @@ impl Term {
             leads: true,
             holder: String::new(),
             pools: self.decider.pools().iter().map(pool).collect(),
-            services: self.decider.decisions().map(|decision| allocation(&decision)).collect(),
+            services: self
+                .decider
+                .decisions()
+                .map(|decision| allocation(&decision))
+                .collect(),
         }
     }
 }
