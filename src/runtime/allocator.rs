@@ -13,9 +13,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::Settings;
 use super::configuration::Standing;
 use super::status::Question;
-use super::{FACTS, Settings};
+use super::wiring::FACTS;
 use crate::config::Config;
 use crate::k8s::events::{EventSink, Notice, Regarding};
 use crate::k8s::lease::LeaderState;
@@ -91,7 +92,7 @@ async fn lead(
         tokio::select! {
             biased;
             () = stop.cancelled() => {
-                drop(term);
+                term.finish().await;
                 return None;
             }
             () = no_longer(&mut inputs.leader, term.number) => return Some(()),
@@ -120,6 +121,10 @@ struct Term {
     kept: Option<Arc<str>>,
     /// The fault that was last said in an Event.
     told: Option<Arc<str>>,
+    /// Tells the writer to end.
+    end: CancellationToken,
+    /// The writer has ended.
+    ended: CancellationToken,
 }
 
 impl Term {
@@ -143,8 +148,12 @@ impl Term {
         let (writing, client, leader) =
             (writer.clone(), inputs.client.clone(), inputs.leader.clone());
         let options = patch::Options::new(Arc::clone(&inputs.counters));
-        let never = CancellationToken::new();
-        tasks.spawn(async move { writing.run(client, options, leader, sender, never).await });
+        let (end, ended) = (CancellationToken::new(), CancellationToken::new());
+        let (ending, over) = (end.clone(), ended.clone().drop_guard());
+        tasks.spawn(async move {
+            writing.run(client, options, leader, sender, ending).await;
+            drop(over);
+        });
         let mut term = Self {
             number,
             decider,
@@ -152,6 +161,8 @@ impl Term {
             reports,
             kept: None,
             told: None,
+            end,
+            ended,
         };
         term.keep_and_tell(inputs);
         term
@@ -194,6 +205,13 @@ impl Term {
             // The writer tries these again by itself, and says so in the log.
             Outcome::Forbidden(_) | Outcome::Unavailable(_) => {}
         }
+    }
+
+    /// Lets the writes that are under way land, before the Lease is given up:
+    /// the next leader must find them in its first list.
+    async fn finish(&self) {
+        self.end.cancel();
+        self.ended.cancelled().await;
     }
 
     fn reconfigure(&mut self, inputs: &Inputs) {
