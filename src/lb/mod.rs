@@ -26,4 +26,4 @@ pub mod view;
 
 mod entry;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;

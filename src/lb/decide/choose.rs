@@ -27,13 +27,21 @@ pub(super) struct Choice {
     pub needs: Vec<Need>,
 }
 
-/// Decides. `moving`: an address that its pool lost is to be replaced.
+/// What the Service has when the decision is made.
+pub(super) struct Present<'a> {
+    pub held: &'a [Held],
+    /// The status has shown it: there may be traffic to it.
+    pub shown: bool,
+    /// An address that its pool lost is to be replaced.
+    pub moving: bool,
+}
+
+/// Decides.
 pub(super) fn choose(
     allocator: &mut Allocator,
     fact: &ServiceFact,
     terms: &Terms,
-    present: &[Held],
-    moving: bool,
+    present: &Present<'_>,
 ) -> Choice {
     let sits = |allocator: &Allocator, held: &Held| {
         fact.families.contains(&Family::of(held.address))
@@ -43,7 +51,10 @@ pub(super) fn choose(
     };
     let keep = |allocator: &Allocator, refusal: Refusal, needs: Vec<Need>| Choice {
         addresses: in_order(
-            present.iter().filter(|h| sits(allocator, h)),
+            present
+                .held
+                .iter()
+                .filter(|h| present.shown && sits(allocator, h)),
             &fact.families,
         ),
         refusal: Some(refusal),
@@ -63,9 +74,9 @@ pub(super) fn choose(
             && sits(allocator, held)
             && (want.addresses.is_empty() || want.addresses.contains(&held.address))
             && pool_fits(allocator, held)
-            && !(moving && held.is_orphan(allocator))
+            && !(present.moving && held.is_orphan(allocator))
     };
-    let kept: Vec<Held> = present.iter().filter(fits).cloned().collect();
+    let kept: Vec<Held> = present.held.iter().filter(fits).cloned().collect();
     let enough = match want.addresses.len() {
         0 => kept.len() == want.families.len() && !kept.is_empty(),
         asked => kept.len() == asked,

@@ -11,7 +11,7 @@ use crate::lb::event::{Event, EventKind};
 use crate::lb::facts::ServiceKey;
 use crate::lb::orphan;
 
-use super::choose::{Choice, choose};
+use super::choose::{Choice, Present, choose};
 use super::entry::{Entry, Held, ORPHANED, Standing};
 use super::{Decider, Settings};
 
@@ -45,9 +45,17 @@ impl Decider {
         }
         entry.standing = standing(entry, &self.settings, &self.allocator);
         if entry.standing == Standing::Ours {
-            adopt(entry, &self.allocator, former, &mut self.events);
+            if adopt(entry, &self.allocator, former, &mut self.events) {
+                occupy(entry, &mut self.allocator);
+            }
             rehome(entry, &self.allocator);
-            if !entry.fact.deleting {
+            if entry.fact.deleting {
+                // It keeps what its users know of until it is gone; nothing is asked any more.
+                entry.refusal = None;
+                if !entry.trusted {
+                    entry.held.clear();
+                }
+            } else {
                 let annotated = entry.fact.asks.reassign.as_deref() == Some("true");
                 let moving = annotated || self.config.on_removed_pool == OnRemovedPool::Reassign;
                 entry.obeyed &= annotated;
@@ -55,8 +63,11 @@ impl Decider {
                     &mut self.allocator,
                     &entry.fact,
                     &entry.terms,
-                    &entry.held,
-                    moving,
+                    &Present {
+                        held: &entry.held,
+                        shown: entry.trusted,
+                        moving,
+                    },
                 );
                 accept(entry, choice, &self.allocator, annotated, &mut self.events);
             }
@@ -88,20 +99,17 @@ fn standing(entry: &Entry, settings: &Settings, allocator: &Allocator) -> Standi
     }
 }
 
-/// Takes over what the status shows, unless memory knows better.
+/// Takes over what the status shows, unless memory knows better. Whether it did.
 fn adopt(
     entry: &mut Entry,
     allocator: &Allocator,
     former: Option<&Config>,
     events: &mut Vec<Event>,
-) {
+) -> bool {
     let shown = entry.shown();
-    if shown.is_empty() {
-        entry.trusted = false;
-        return;
-    }
-    if std::mem::replace(&mut entry.trusted, true) {
-        return;
+    let trusted = std::mem::replace(&mut entry.trusted, !shown.is_empty());
+    if trusted || shown.is_empty() {
+        return false;
     }
     let mut claims: Vec<Held> = Vec::with_capacity(2);
     for address in shown {
@@ -123,11 +131,13 @@ fn adopt(
             }
         }
     }
-    if !claims.is_empty() {
+    let any = !claims.is_empty();
+    if any {
         let families = &entry.fact.families;
         claims.sort_by_key(|h| families.iter().position(|f| *f == Family::of(h.address)));
         entry.held = claims;
     }
+    any
 }
 
 /// The name of the pool that a claimed address came from.
