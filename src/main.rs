@@ -1,3 +1,7 @@
-//! The program `loods`.
+//! The program `loods`: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    loods::cli::main()
+}

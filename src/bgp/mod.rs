@@ -9,5 +9,7 @@
 //!   wanted routes -> rib (difference to what was advertised) -> pack -> bytes out
 //! ```
 
+pub mod iana;
+pub mod pack;
 pub mod types;
 pub mod wire;

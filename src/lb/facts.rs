@@ -35,7 +35,9 @@ impl ServiceKey {
 
     /// The part before the slash.
     pub fn namespace(&self) -> &str {
-        self.0.split_once('/').map_or("", |(namespace, _)| namespace)
+        self.0
+            .split_once('/')
+            .map_or("", |(namespace, _)| namespace)
     }
 
     /// The part after the slash.

@@ -1,1 +1,216 @@
-//! (being written)
+//! Drives the BGP sessions of one node.
+//!
+//! ```text
+//!   owner of the routes ──update()──> Rib of each peer (a lock held for
+//!                                      microseconds) ──wake──> session task
+//!   session task: one TcpStream, one timer, the pure machines of `bgp`
+//! ```
+//!
+//! Nothing queues between the owner and a session: a route that changes twice
+//! before a slow router can take it is sent once. The session tasks share no
+//! state with each other, so a slow or silent router delays nobody.
+
+mod session;
+mod socket;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::bgp::rib::Rib;
+use crate::bgp::types::{Attributes, Prefix};
+use crate::config::Peer;
+use crate::observe::histogram::Histogram;
+use crate::observe::views::PeerView;
+
+/// How long a stop may take before sessions are cut.
+const STOP_LIMIT: Duration = Duration::from_millis(1500);
+/// How long a session whose task failed is left alone.
+const AFTER_PANIC: Duration = Duration::from_secs(5);
+
+/// All sessions of one node.
+pub struct Speakers {
+    node_name: Arc<str>,
+    latency: Arc<Histogram>,
+    open: bool,
+    sessions: Vec<Session>,
+}
+
+struct Session {
+    shared: Arc<Shared>,
+    stop: Stop,
+    task: JoinHandle<()>,
+}
+
+/// Tells a session to end, and with which words to the router.
+#[derive(Clone, Default)]
+struct Stop {
+    token: CancellationToken,
+    text: Arc<Mutex<String>>,
+}
+
+/// What a session shares with the owner of the routes.
+struct Shared {
+    peer: Arc<Peer>,
+    node_name: Arc<str>,
+    rib: Mutex<Rib>,
+    /// The rib has something due.
+    wake: Notify,
+    /// When the oldest change was received that this session has not written yet.
+    oldest: Mutex<Option<Instant>>,
+    latency: Arc<Histogram>,
+    view: Mutex<PeerView>,
+    updates_sent: AtomicU64,
+    prefixes_received: AtomicU64,
+}
+
+impl Speakers {
+    /// Without peers, and closed: sessions come up, but no UPDATE goes out
+    /// before [`Speakers::open`]. `latency` takes the time from a change
+    /// received to its UPDATE written.
+    pub fn new(node_name: Arc<str>, latency: Arc<Histogram>) -> Self {
+        Self { node_name, latency, open: false, sessions: Vec::new() }
+    }
+
+    /// Every list is in: tables and their End-of-RIB may go out.
+    pub fn open(&mut self) {
+        self.open = true;
+        for session in &self.sessions {
+            session.shared.rib().open();
+            session.shared.wake.notify_one();
+        }
+    }
+
+    /// Speaks to these peers and no others. A session whose peer is the same
+    /// stays as it is; a new one starts with `routes`.
+    pub fn set_peers(&mut self, peers: &[Arc<Peer>], routes: &BTreeMap<Prefix, Arc<Attributes>>) {
+        let mut before = std::mem::take(&mut self.sessions);
+        for peer in peers {
+            let same = before.iter().position(|session| session.shared.peer.same_session(peer));
+            let session = match same {
+                Some(place) => before.swap_remove(place),
+                None => self.start(Arc::clone(peer), routes),
+            };
+            self.sessions.push(session);
+        }
+        for gone in before {
+            tracing::info!(peer = %gone.shared.name(), "peer removed from the configuration");
+            gone.stop.now("peer removed from the configuration");
+        }
+    }
+
+    /// Routes that changed; `received` is when the change came in.
+    pub fn update(&mut self, routes: &[(Prefix, Option<Arc<Attributes>>)], received: Instant) {
+        for session in &self.sessions {
+            let mut rib = session.shared.rib();
+            let mut changed = false;
+            for (prefix, attributes) in routes {
+                changed |= rib.want(*prefix, attributes.clone());
+            }
+            drop(rib);
+            if changed {
+                lock(&session.shared.oldest).get_or_insert(received);
+                session.shared.wake.notify_one();
+            }
+        }
+    }
+
+    /// What each session holds now, in the order of the configuration.
+    pub fn views(&self) -> Vec<PeerView> {
+        self.sessions.iter().map(|session| session.shared.view()).collect()
+    }
+
+    /// Says Cease with a text to every peer. The future ends when all have it,
+    /// or after a second and a half.
+    pub fn stop(&mut self, text: &str) -> impl Future<Output = ()> + use<> {
+        let sessions = std::mem::take(&mut self.sessions);
+        for session in &sessions {
+            session.stop.now(text);
+        }
+        let ends = join_all(sessions.into_iter().map(|session| session.task));
+        async move {
+            let _ = tokio::time::timeout(STOP_LIMIT, ends).await;
+        }
+    }
+
+    fn start(&self, peer: Arc<Peer>, routes: &BTreeMap<Prefix, Arc<Attributes>>) -> Session {
+        let mut rib = Rib::default();
+        for (prefix, attributes) in routes {
+            rib.want(*prefix, Some(Arc::clone(attributes)));
+        }
+        if self.open {
+            rib.open();
+        }
+        let shared = Arc::new(Shared {
+            peer,
+            node_name: Arc::clone(&self.node_name),
+            rib: Mutex::new(rib),
+            wake: Notify::new(),
+            oldest: Mutex::new(None),
+            latency: Arc::clone(&self.latency),
+            view: Mutex::default(),
+            updates_sent: AtomicU64::new(0),
+            prefixes_received: AtomicU64::new(0),
+        });
+        let stop = Stop::default();
+        let task = tokio::spawn(supervise(Arc::clone(&shared), stop.clone()));
+        Session { shared, stop, task }
+    }
+}
+
+/// Starts a session's task again should it ever panic: a fault in one peer's
+/// session costs that session, not the node.
+async fn supervise(shared: Arc<Shared>, stop: Stop) {
+    loop {
+        let driven = tokio::spawn(session::drive(Arc::clone(&shared), stop.clone()));
+        let Err(failed) = driven.await else { return };
+        tracing::error!(peer = %shared.name(), "internal error in this session, it starts again: {failed}");
+        shared.rib().session_down();
+        if stop.token.run_until_cancelled(tokio::time::sleep(AFTER_PANIC)).await.is_none() {
+            return;
+        }
+    }
+}
+
+impl Stop {
+    fn now(&self, text: &str) {
+        text.clone_into(&mut lock(&self.text));
+        self.token.cancel();
+    }
+
+    fn text(&self) -> String {
+        lock(&self.text).clone()
+    }
+}
+
+impl Shared {
+    fn rib(&self) -> MutexGuard<'_, Rib> {
+        lock(&self.rib)
+    }
+
+    fn name(&self) -> String {
+        format!("{}:{}", self.peer.address, self.peer.port)
+    }
+
+    fn view(&self) -> PeerView {
+        let mut view = lock(&self.view).clone();
+        let rib = self.rib();
+        view.wanted = rib.wanted_len();
+        view.advertised = rib.advertised().map(|(prefix, _)| prefix.to_string()).collect();
+        view.updates_sent = self.updates_sent.load(Relaxed);
+        view.prefixes_received = self.prefixes_received.load(Relaxed);
+        view
+    }
+}
+
+/// A poisoned lock is still a lock: the values behind these are whole at every step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

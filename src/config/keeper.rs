@@ -1,0 +1,126 @@
+//! Which configuration is in force: the last good one, whatever comes.
+
+use std::sync::Arc;
+
+use super::Config;
+
+/// What the ConfigMap says now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Its key holds this text.
+    Text(Arc<str>),
+    /// It is there without the key: an empty text would be a valid, empty
+    /// configuration, but nobody takes all his peers away by leaving out a key.
+    NoKey,
+    /// It is not there.
+    Missing,
+}
+
+/// Keeps the configuration in force.
+#[derive(Debug, Default)]
+pub struct Keeper {
+    current: Option<InForce>,
+    previous: Option<Arc<Config>>,
+    fault: Option<String>,
+    notes: Vec<String>,
+}
+
+#[derive(Debug)]
+struct InForce {
+    text: Arc<str>,
+    config: Arc<Config>,
+    /// It is the copy that the leader kept, not what the ConfigMap says.
+    copy: bool,
+}
+
+/// What a look at the ConfigMap changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Another configuration is in force.
+    pub config: Option<Arc<Config>>,
+    /// Something is wrong that was not, or not in this way: to be said in an Event.
+    pub fault: Option<String>,
+}
+
+impl Keeper {
+    /// Starts with the copy that the leader kept of the last good text, if
+    /// there is one. It is in force only when the ConfigMap has nothing better.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Looks at the ConfigMap. `last_good` is the kept copy, used while
+    /// nothing is in force yet.
+    pub fn look(&mut self, seen: &Seen, last_good: Option<&Arc<str>>) -> Change {
+        let wrong = match seen {
+            Seen::Text(text) if self.current.as_ref().is_some_and(|c| c.text == *text) => {
+                // Good again, or the kept copy came first and was the same.
+                self.fault = None;
+                if let Some(current) = &mut self.current {
+                    current.copy = false;
+                }
+                return Change::default();
+            }
+            Seen::Text(text) => match super::parse(text) {
+                Ok(parsed) => {
+                    self.notes = parsed.notes.iter().map(ToString::to_string).collect();
+                    self.fault = None;
+                    if self.current.is_none() {
+                        // What was in force before this process started.
+                        self.previous = last_good.and_then(|copy| super::parse(copy).ok()).map(|p| Arc::new(p.config));
+                    }
+                    return self.accept(text, Arc::new(parsed.config), false);
+                }
+                Err(errors) => errors.render("config"),
+            },
+            Seen::NoKey => "the ConfigMap has no key `config`; an empty text there would be an empty configuration".into(),
+            Seen::Missing => "the ConfigMap is not there".into(),
+        };
+        let fault = (self.fault.as_deref() != Some(&*wrong)).then(|| wrong.clone());
+        self.fault = Some(wrong);
+        let change = match (&self.current, last_good.map(|copy| (copy, super::parse(copy)))) {
+            (None, Some((copy, Ok(parsed)))) => self.accept(copy, Arc::new(parsed.config), true),
+            _ => Change::default(),
+        };
+        Change { fault, ..change }
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Option<&Arc<Config>> {
+        self.current.as_ref().map(|current| &current.config)
+    }
+
+    /// The one before it, for what only that one knew: how an address of a
+    /// pool that is gone was announced.
+    pub fn previous(&self) -> Option<&Arc<Config>> {
+        self.previous.as_ref()
+    }
+
+    /// The text in force, to be kept as the last good one.
+    pub fn text(&self) -> Option<&Arc<str>> {
+        self.current.as_ref().map(|current| &current.text)
+    }
+
+    /// Whether the text in force is the kept copy.
+    pub fn is_copy(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.copy)
+    }
+
+    /// What is wrong with what the ConfigMap says, if anything is.
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    /// Accepted, but worth knowing.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    fn accept(&mut self, text: &Arc<str>, config: Arc<Config>, copy: bool) -> Change {
+        if let Some(before) = self.current.take() {
+            self.previous = Some(before.config);
+        }
+        self.current = Some(InForce { text: Arc::clone(text), config: Arc::clone(&config), copy });
+        Change { config: Some(config), fault: None }
+    }
+}

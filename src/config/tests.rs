@@ -1,0 +1,19 @@
+use super::*;
+
+#[test]
+fn the_article_with_a_real_address_is_a_config() {
+    let text = include_str!("../../config/article/config.yaml");
+    let text = text
+        .split_once("config: |\n")
+        .unwrap()
+        .1
+        .replace("10.x.x.1", "10.0.0.1");
+    let parsed = parse(&text).unwrap();
+    assert_eq!(parsed.notes, []);
+    assert_eq!(parsed.config.peers.len(), 1);
+    assert_eq!(parsed.config.peers[0].my_asn.0, 65559);
+    assert_eq!(&*parsed.config.peers[0].password.as_ref().unwrap().0, "foo");
+    assert_eq!(&*parsed.config.pools[0].name, "public-pool");
+    let bounds = &parsed.config.pools[0].ranges[0].bounds;
+    assert_eq!(format!("{bounds:?}"), "1.2.3.4..=1.2.3.8");
+}

@@ -1,0 +1,160 @@
+//! The speaker's half: one task owns the index and the sessions.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::configuration::Standing;
+use super::status::Question;
+use crate::bgp::types::{Attributes, Origin, Prefix};
+use crate::k8s::EventSink;
+use crate::lb::facts::{Event, NodeFact, ServiceFact, ServiceKey, SliceFact, SliceKey};
+use crate::lb::index::{Changes, Index, Settings};
+use crate::lb::view::ServiceView;
+use crate::observe::histogram::Histogram;
+use crate::observe::readiness::Readiness;
+use crate::observe::views::{AddressView, AnnouncementView, RouteView, SpeakerView};
+use crate::speaker::Speakers;
+
+/// The condition of readiness that this half brings.
+pub(super) const LISTED: &str = "configuration and every list read by the speaker";
+/// What the routers are told when this process ends in good order.
+const GOODBYE: &str = "Loods stops on this node";
+/// Facts applied before the answer is worked out once for all of them.
+const TOGETHER: usize = 1024;
+
+/// One thing that a watch told, as the index takes it.
+#[derive(Debug)]
+pub(super) enum Fact {
+    Service(Event<ServiceFact, ServiceKey>),
+    Slice(Event<SliceFact, SliceKey>),
+    Node(Event<NodeFact, Box<str>>),
+    /// How many nodes the cluster has, at least.
+    ClusterSize(usize),
+}
+
+/// What the task is given.
+pub(super) struct Inputs {
+    pub settings: Settings,
+    /// Each with the moment at which it was received.
+    pub facts: mpsc::Receiver<(Instant, Fact)>,
+    pub config: watch::Receiver<Standing>,
+    pub questions: mpsc::Receiver<Question<SpeakerView>>,
+    pub events: EventSink,
+    pub readiness: Readiness,
+    pub latency: Arc<Histogram>,
+}
+
+/// Runs until `stop`, then says goodbye to every router.
+pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
+    let mut speakers = Speakers::new(Arc::from(&*inputs.settings.node_name), Arc::clone(&inputs.latency));
+    let mut index = Index::new(inputs.settings.clone());
+    let mut facts = Vec::with_capacity(TOGETHER);
+    let mut open = false;
+    loop {
+        let mut received = Instant::now();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            question = inputs.questions.recv() => {
+                if let Some(question) = question {
+                    // Whoever asked may have gone.
+                    let _ = question.send(view(&index, &speakers));
+                }
+                continue;
+            }
+            Ok(()) = inputs.config.changed() => {
+                let config = inputs.config.borrow_and_update().config.clone();
+                if let Some(config) = config {
+                    index.config(config);
+                }
+            }
+            count = inputs.facts.recv_many(&mut facts, TOGETHER) => {
+                if count == 0 {
+                    break;
+                }
+                for (n, (when, fact)) in facts.drain(..).enumerate() {
+                    if n == 0 {
+                        received = when;
+                    }
+                    apply(&mut index, fact);
+                }
+            }
+        }
+        let changes = index.take();
+        carry_out(&changes, &index, &mut speakers, received);
+        for event in changes.events {
+            inputs.events.service(event);
+        }
+        if !open && index.complete() {
+            open = true;
+            speakers.open();
+            inputs.readiness.set(LISTED, true);
+            tracing::info!(routes = index.announcements().len(), "every list is in");
+        }
+    }
+    speakers.stop(GOODBYE).await;
+}
+
+fn apply(index: &mut Index, fact: Fact) {
+    match fact {
+        Fact::Service(event) => index.service(event),
+        Fact::Slice(event) => index.slice(event),
+        Fact::Node(event) => index.node(event),
+        Fact::ClusterSize(nodes) => index.cluster_size(nodes),
+    }
+}
+
+fn carry_out(changes: &Changes, index: &Index, speakers: &mut Speakers, received: Instant) {
+    if let Some(peers) = &changes.peers {
+        speakers.set_peers(peers, index.announcements());
+    }
+    if !changes.routes.is_empty() {
+        speakers.update(&changes.routes, received);
+    }
+    for key in &changes.services {
+        match index.view(key).map(|view| view.outcome()) {
+            Some(Ok(prefixes)) => {
+                let prefixes: Vec<String> = prefixes.iter().map(Prefix::to_string).collect();
+                tracing::info!(service = %key, "announced: {}", prefixes.join(", "));
+            }
+            Some(Err(reason)) => tracing::info!(service = %key, "not announced: {reason}"),
+            None => tracing::info!(service = %key, "not announced: the Service is gone"),
+        }
+    }
+}
+
+fn view(index: &Index, speakers: &Speakers) -> SpeakerView {
+    SpeakerView {
+        peers: speakers.views(),
+        services: index.services().map(|service| announcement(&service)).collect(),
+        routes: index.announcements().iter().map(|(prefix, attributes)| route(prefix, attributes)).collect(),
+    }
+}
+
+fn announcement(service: &ServiceView<'_>) -> AnnouncementView {
+    let addresses = service.verdicts.iter().map(|verdict| AddressView {
+        address: verdict.address.to_string(),
+        announced: verdict.announced().iter().map(|(prefix, _)| prefix.to_string()).collect(),
+        reason: verdict.refusal.map(|reason| reason.word()),
+    });
+    AnnouncementView {
+        service: service.key.to_string(),
+        addresses: addresses.collect(),
+        reason: service.refusal.map(|reason| reason.word()),
+    }
+}
+
+fn route(prefix: &Prefix, attributes: &Attributes) -> RouteView {
+    RouteView {
+        prefix: prefix.to_string(),
+        origin: match attributes.origin {
+            Origin::Igp => "igp",
+            Origin::Incomplete => "incomplete",
+        },
+        local_pref: attributes.local_pref,
+        communities: attributes.communities.iter().map(ToString::to_string).collect(),
+    }
+}
