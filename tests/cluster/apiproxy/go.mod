@@ -1,0 +1,3 @@
+module loods.io/tests/apiproxy
+
+go 1.22

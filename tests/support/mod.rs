@@ -1,0 +1,18 @@
+//! The laboratory of the real-part tests: network namespaces, real routers
+//! and a real Kubernetes control plane, made by the test that needs them.
+//!
+//! Nothing here knows how Loods works inside. It starts programs, asks them
+//! what they see, and clears up behind itself, also after a panic or a kill.
+//! What a test proves stays in the test.
+
+// Each test binary compiles this module for itself and uses its own part.
+#![allow(dead_code)]
+
+pub mod apiproxy;
+pub mod bird;
+pub mod control_plane;
+pub mod frr;
+pub mod lab;
+pub mod process;
+pub mod tools;
+pub mod wait;

@@ -1,0 +1,44 @@
+//! Where the programs are that `tests/run` builds or that Cargo built.
+
+use super::lab::Lab;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Kubernetes in one program (`tests/cluster/kube`), as `tests/run` leaves it.
+pub fn kube() -> PathBuf {
+    built("LOODS_KUBE", "kube-v1.36.3/kube")
+}
+
+/// The fault proxy (`tests/cluster/apiproxy`), as `tests/run` leaves it.
+pub fn apiproxy() -> PathBuf {
+    built("LOODS_APIPROXY", "apiproxy/apiproxy")
+}
+
+/// A copy of the `loods` program that nobody (uid 65534) can reach and that a
+/// rebuild does not change under a running test.
+pub fn loods(lab: &Lab) -> PathBuf {
+    let copy = lab.dir().join("loods");
+    if !copy.exists() {
+        fs::copy(env!("CARGO_BIN_EXE_loods"), &copy).expect("a copy of the program under test");
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("the copy may be run");
+    }
+    copy
+}
+
+/// The repository's own files.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn built(variable: &str, in_cache: &str) -> PathBuf {
+    let path = std::env::var_os(variable).map_or_else(
+        || {
+            let cache = std::env::var_os("LOODS_CACHE").unwrap_or("/var/cache/loods".into());
+            Path::new(&cache).join(in_cache)
+        },
+        PathBuf::from,
+    );
+    assert!(path.is_file(), "{} is missing: tests/run builds it ({variable} names another place)", path.display());
+    path
+}
