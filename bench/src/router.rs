@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ use loods::bgp::wire::{self, DecodeContext};
 /// What one speaker told.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
+    /// Which session this is, counted over all speakers.
+    session: u64,
     /// Every prefix that it announces, and when that came last.
     pub routes: BTreeMap<Prefix, Instant>,
     /// Every prefix that it withdrew last, and when.
@@ -23,7 +26,7 @@ pub struct Told {
     pub up: Option<Instant>,
     /// When the last UPDATE came.
     pub last_update: Option<Instant>,
-    /// When the first End-of-RIB came.
+    /// When the first End-of-RIB for IPv4 came.
     pub end_of_rib: Option<Instant>,
     /// UPDATEs with prefixes so far.
     pub updates: u64,
@@ -33,36 +36,49 @@ pub struct Told {
     pub down: bool,
 }
 
-/// All that the router heard, by the speaker's address.
+/// What all speakers told, by their addresses.
+pub type AllTold = BTreeMap<IpAddr, Told>;
+
+/// All that the router heard.
 #[derive(Clone, Default)]
 pub struct Router {
-    shared: Arc<(Mutex<BTreeMap<IpAddr, Told>>, Condvar)>,
+    shared: Arc<(Mutex<AllTold>, Condvar)>,
+    sessions: Arc<AtomicU64>,
 }
 
 impl Router {
-    /// Listens on an address, as this AS (iBGP).
-    pub fn listen(address: SocketAddr, asn: Asn) -> std::io::Result<Self> {
+    /// Answers whoever comes to this listener, as this AS (iBGP). Who came
+    /// before has waited in the listener's queue until now.
+    pub fn serve(listener: TcpListener, asn: Asn) -> Self {
         let router = Self::default();
-        let listener = TcpListener::bind(address)?;
         let hearing = router.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let hearing = hearing.clone();
                 std::thread::spawn(move || {
                     let Ok(peer) = stream.peer_addr() else { return };
-                    if let Err(error) = hearing.hear(stream, peer.ip(), asn) {
+                    let session = hearing.sessions.fetch_add(1, Ordering::Relaxed);
+                    if let Err(error) = hearing.hear(stream, peer.ip(), session, asn) {
                         eprintln!("router: session with {}: {error}", peer.ip());
                     }
-                    hearing.lock().entry(peer.ip()).or_default().down = true;
+                    if let Some(told) = hearing.lock().get_mut(&peer.ip())
+                        && told.session == session
+                    {
+                        told.down = true;
+                    }
                     hearing.shared.1.notify_all();
                 });
             }
         });
-        Ok(router)
+        router
     }
 
     /// Waits until `done` holds for what was heard, and answers with its value.
-    pub fn wait<T>(&self, limit: Duration, mut done: impl FnMut(&BTreeMap<IpAddr, Told>) -> Option<T>) -> Option<T> {
+    pub fn wait<T>(
+        &self,
+        limit: Duration,
+        mut done: impl FnMut(&AllTold) -> Option<T>,
+    ) -> Option<T> {
         let deadline = Instant::now() + limit;
         let mut told = self.lock();
         loop {
@@ -70,25 +86,58 @@ impl Router {
                 return Some(value);
             }
             let left = deadline.checked_duration_since(Instant::now())?;
-            told = self.shared.1.wait_timeout(told, left).unwrap_or_else(PoisonError::into_inner).0;
+            told = self
+                .shared
+                .1
+                .wait_timeout(told, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
-    /// Forgets sessions that are over, and the counts of the others.
+    /// Forgets sessions that are over, and the counts and withdrawals of the others.
     pub fn forget(&self) {
         let mut told = self.lock();
         told.retain(|_, told| !told.down);
         for told in told.values_mut() {
+            told.withdrawn.clear();
             told.updates = 0;
             told.announced = 0;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, Told>> {
+    /// What each speaker has said, in a line, for an error's text.
+    pub fn summary(&self) -> String {
+        let told = self.lock();
+        let line = |(from, told): (&IpAddr, &Told)| {
+            let state = match (told.down, told.up) {
+                (true, _) => "ended",
+                (false, Some(_)) => "up",
+                (false, None) => "opening",
+            };
+            format!(
+                "{from}: {state}, {} routes in {} UPDATEs",
+                told.routes.len(),
+                told.updates
+            )
+        };
+        format!(
+            "the router has heard [{}]",
+            told.iter().map(line).collect::<Vec<_>>().join("; ")
+        )
+    }
+
+    fn lock(&self) -> MutexGuard<'_, AllTold> {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hear(&self, mut stream: TcpStream, from: IpAddr, asn: Asn) -> Result<(), String> {
+    fn hear(
+        &self,
+        mut stream: TcpStream,
+        from: IpAddr,
+        session: u64,
+        asn: Asn,
+    ) -> Result<(), String> {
         let words = |error: std::io::Error| error.to_string();
         stream.set_nodelay(true).map_err(words)?;
         let open = Open {
@@ -106,8 +155,18 @@ impl Router {
         Message::Open(open).encode(&mut out);
         Message::Keepalive.encode(&mut out);
         stream.write_all(&out).map_err(words)?;
-        let context = DecodeContext { four_octet_as: true, ibgp: true, ..DecodeContext::default() };
-        self.lock().insert(from, Told::default());
+        let context = DecodeContext {
+            four_octet_as: true,
+            ibgp: true,
+            ..DecodeContext::default()
+        };
+        self.lock().insert(
+            from,
+            Told {
+                session,
+                ..Told::default()
+            },
+        );
         let mut buffer = Vec::with_capacity(1 << 17);
         let mut chunk = vec![0; 1 << 16];
         loop {
@@ -118,8 +177,11 @@ impl Router {
             }
             buffer.extend_from_slice(&chunk[..count]);
             let mut used = 0;
-            while let Some(length) = wire::frame(&buffer[used..], 65535).map_err(|n| n.to_string())? {
-                let message = wire::decode(&buffer[used..used + length], &context).map_err(|n| n.to_string())?;
+            while let Some(length) =
+                wire::frame(&buffer[used..], 65535).map_err(|n| n.to_string())?
+            {
+                let message = wire::decode(&buffer[used..used + length], &context)
+                    .map_err(|n| n.to_string())?;
                 used += length;
                 match message {
                     Message::Keepalive => {
@@ -132,9 +194,9 @@ impl Router {
                         let mut all = self.lock();
                         let told = all.entry(from).or_default();
                         told.last_update = Some(now);
-                        if update.end_of_rib.is_some() {
+                        if update.end_of_rib == Some(Family::Ipv4) {
                             told.end_of_rib.get_or_insert(now);
-                        } else {
+                        } else if update.end_of_rib.is_none() {
                             told.updates += 1;
                         }
                         told.announced += update.reach.len() as u64;
