@@ -22,7 +22,7 @@ pub struct Fleet {
 
 impl Fleet {
     /// Starts all of them, and waits until a Service gets its address and three routes.
-    pub fn start(world: &World, loods: &Path) -> Self {
+    pub fn start(world: &World<'_>, loods: &Path) -> Self {
         for role in ["allocator", "speaker"] {
             let account = format!("loods-{role}");
             world.plane.kubeconfig(
@@ -57,7 +57,7 @@ impl Fleet {
     }
 
     /// Stops all of them as Kubernetes would, and waits until the router has seen it.
-    pub fn stop(mut self, world: &World) {
+    pub fn stop(mut self, world: &World<'_>) {
         self.allocator.terminate();
         for speaker in &mut self.speakers {
             speaker.terminate();
@@ -70,7 +70,7 @@ impl Fleet {
     }
 
     /// Stops one speaker and starts it again; answers the moment of exec.
-    pub fn restart_speaker(&mut self, world: &World, loods: &Path, node: u8) -> Instant {
+    pub fn restart_speaker(&mut self, world: &World<'_>, loods: &Path, node: u8) -> Instant {
         let place = usize::from(node) - 1;
         self.speakers[place].terminate();
         let address = speaker_address(node);
@@ -118,11 +118,11 @@ pub fn metrics_address(node: u8) -> String {
     format!("127.0.0.1:{}", 7500 + u16::from(node))
 }
 
-fn start_speaker(world: &World, loods: &Path, node: u8) -> Process {
+fn start_speaker(world: &World<'_>, loods: &Path, node: u8) -> Process {
     start(world, loods, "speaker", node)
 }
 
-fn start(world: &World, loods: &Path, role: &str, node: u8) -> Process {
+fn start(world: &World<'_>, loods: &Path, role: &str, node: u8) -> Process {
     let name = format!("n{}", node.max(1));
     let mut command = Command::new(loods);
     command.args([
@@ -140,6 +140,6 @@ fn start(world: &World, loods: &Path, role: &str, node: u8) -> Process {
     Process::start(world.lab.core(), &format!("{role}-{node}"), command)
 }
 
-fn kubeconfig(world: &World, role: &str) -> std::path::PathBuf {
+fn kubeconfig(world: &World<'_>, role: &str) -> std::path::PathBuf {
     world.lab.dir().join(format!("{role}.conf"))
 }

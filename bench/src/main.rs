@@ -73,7 +73,8 @@ fn main() {
         .expect("--loods names a program");
     let mut report = Report::new(&arguments.raw);
     let lab = Lab::new();
-    enter(&lab);
+    // Left before the laboratory goes, since that ends whatever lives in it.
+    let _inside = Inside::enter(&lab);
     table::measure(
         &mut report,
         &loods,
@@ -82,7 +83,7 @@ fn main() {
     );
     if !arguments.table {
         report.progress("starting the control plane");
-        let mut world = World::start(lab);
+        let mut world = World::start(&lab);
         if !arguments.sizes {
             measures::creation(&mut report, &world, &loods, &extent);
         }
@@ -91,15 +92,32 @@ fn main() {
     report.finish();
 }
 
-/// Moves this process into the namespace where the control plane will be, so
-/// that nothing stands between them. Threads that come later follow.
-fn enter(lab: &Lab) {
-    let tag = lab
-        .dir()
-        .file_name()
-        .expect("a laboratory has a name")
-        .to_string_lossy();
-    let path = format!("/run/netns/{tag}-core");
-    let space = File::open(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    setns(space, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
+/// This process in the namespace where the control plane will be, so that
+/// nothing stands between them. Threads that start later follow; the first
+/// one leaves when this is dropped.
+struct Inside {
+    outside: File,
+}
+
+impl Inside {
+    fn enter(lab: &Lab) -> Self {
+        let outside = File::open("/proc/self/ns/net").expect("every process has a namespace");
+        let tag = lab
+            .dir()
+            .file_name()
+            .expect("a laboratory has a name")
+            .to_string_lossy();
+        let path = format!("/run/netns/{tag}-core");
+        let inside = File::open(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        setns(inside, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
+        Self { outside }
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if let Err(error) = setns(&self.outside, CloneFlags::CLONE_NEWNET) {
+            eprintln!("cannot leave the laboratory: {error}");
+        }
+    }
 }

@@ -39,7 +39,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const LONG: Duration = Duration::from_secs(600);
 
 /// 1,000 Services created alone and with Loods, in turn: time and processor time.
-pub fn creation(report: &mut Report, world: &World, loods: &Path, extent: &Extent) {
+pub fn creation(report: &mut Report, world: &World<'_>, loods: &Path, extent: &Extent) {
     let (mut alone, mut with, mut ratio) = (vec![], vec![], vec![]);
     let (mut allocator, mut speaker, mut after) = (vec![], vec![], vec![]);
     for round in 1..=extent.rounds {
@@ -101,7 +101,7 @@ pub fn creation(report: &mut Report, world: &World, loods: &Path, extent: &Exten
 }
 
 /// Everything that depends on the size of the cluster.
-pub fn sizes(report: &mut Report, world: &mut World, loods: &Path, extent: &Extent) {
+pub fn sizes(report: &mut Report, world: &mut World<'_>, loods: &Path, extent: &Extent) {
     let mut fleet = Fleet::start(world, loods);
     warm_up(world);
     std::thread::sleep(SETTLE);
@@ -129,7 +129,7 @@ pub fn sizes(report: &mut Report, world: &mut World, loods: &Path, extent: &Exte
 }
 
 /// One Service there and back: whoever gives addresses out has the Lease, and all watches are open.
-fn warm_up(world: &World) {
+fn warm_up(world: &World<'_>) {
     world.create_services(0..1);
     world.all_announced(1, LIMIT);
     world.delete_services(0..1);
@@ -137,7 +137,7 @@ fn warm_up(world: &World) {
 }
 
 /// Endpoints go and come back, one at a time, each against the bare watch's own sight of it.
-fn flips(report: &mut Report, world: &World, count: usize, flips: usize) {
+fn flips(report: &mut Report, world: &World<'_>, count: usize, flips: usize) {
     report.progress(&format!(
         "{flips} flips of an endpoint with {count} Services"
     ));
@@ -171,7 +171,7 @@ fn flips(report: &mut Report, world: &World, count: usize, flips: usize) {
 }
 
 /// The ConfigMap gets another community; every route is announced again by every node.
-fn communities(report: &mut Report, world: &World, count: usize, repeats: usize) {
+fn communities(report: &mut Report, world: &World<'_>, count: usize, repeats: usize) {
     report.progress(&format!("{repeats} changes of the community"));
     let floor = BareWatch::start(
         &world.admin,
@@ -208,7 +208,7 @@ fn communities(report: &mut Report, world: &World, count: usize, repeats: usize)
 /// One speaker ends and starts again.
 fn restarts(
     report: &mut Report,
-    world: &World,
+    world: &World<'_>,
     loods: &Path,
     fleet: &mut Fleet,
     count: usize,
@@ -239,7 +239,7 @@ fn restarts(
 }
 
 /// The API server dies and comes back; every watch begins with a new list.
-fn relist(report: &mut Report, world: &mut World, fleet: &Fleet, count: usize) {
+fn relist(report: &mut Report, world: &mut World<'_>, fleet: &Fleet, count: usize) {
     report.progress(&format!(
         "the API server dies and comes back, {count} Services"
     ));

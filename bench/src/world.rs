@@ -32,7 +32,7 @@ const SERVICES: &str = "/api/v1/namespaces/bench/services";
 const ROUTER_PORT: u16 = 1790;
 
 /// Everything but Loods. Dropping it ends and removes all of it.
-pub struct World {
+pub struct World<'a> {
     /// The control plane, to be killed and started again.
     pub plane: ControlPlane,
     /// The bench's own client, as admin.
@@ -41,14 +41,14 @@ pub struct World {
     pub admin: PathBuf,
     /// What hears the speakers.
     pub router: Router,
-    /// The namespaces, directories and logs. Last: all else lives in it.
-    pub lab: Lab,
+    /// The namespaces, directories and logs.
+    pub lab: &'a Lab,
 }
 
-impl World {
+impl<'a> World<'a> {
     /// Starts everything. The process is in the laboratory's core namespace already.
-    pub fn start(lab: Lab) -> Self {
-        let plane = ControlPlane::start(&lab);
+    pub fn start(lab: &'a Lab) -> Self {
+        let plane = ControlPlane::start(lab);
         let admin = lab.core().dir.join("kube/admin.conf");
         let api = Api::connect(&admin);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, ROUTER_PORT)).expect("a free port");
