@@ -158,7 +158,6 @@ impl Router {
         let context = DecodeContext {
             four_octet_as: true,
             ibgp: true,
-            ..DecodeContext::default()
         };
         self.lock().insert(
             from,
