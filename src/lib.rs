@@ -18,9 +18,14 @@
 //! - `admin`: serves what `observe` holds.
 //! - `runtime`: wires them together; `cli`: what the user typed.
 
+// Pure folders do not ask the system for anything: clippy.toml lists what.
+#[deny(clippy::disallowed_methods)]
 pub mod alloc;
+#[deny(clippy::disallowed_methods)]
 pub mod bgp;
+#[deny(clippy::disallowed_methods)]
 pub mod config;
+#[deny(clippy::disallowed_methods)]
 pub mod lb;
 
 #[cfg(feature = "daemon")]

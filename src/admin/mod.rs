@@ -52,12 +52,19 @@ pub struct Answer {
 impl Answer {
     /// 200 with plain text.
     pub fn text(body: impl Into<String>) -> Self {
-        Self { status: StatusCode::OK, content_type: "text/plain; charset=utf-8", body: body.into() }
+        Self {
+            status: StatusCode::OK,
+            content_type: "text/plain; charset=utf-8",
+            body: body.into(),
+        }
     }
 
     /// Another status with plain text.
     pub fn refuse(status: StatusCode, body: impl Into<String>) -> Self {
-        Self { status, ..Self::text(body) }
+        Self {
+            status,
+            ..Self::text(body)
+        }
     }
 
     /// 200 with a JSON document, indented for people.
@@ -65,7 +72,11 @@ impl Answer {
         match serde_json::to_string_pretty(value) {
             Ok(mut body) => {
                 body.push('\n');
-                Self { status: StatusCode::OK, content_type: "application/json", body }
+                Self {
+                    status: StatusCode::OK,
+                    content_type: "application/json",
+                    body,
+                }
             }
             Err(error) => Self::refuse(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         }
@@ -84,7 +95,10 @@ pub async fn serve(what: &'static str, address: SocketAddr, route: Route, stop: 
     tracing::info!(%address, "serving {what}");
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
+        let permit = Arc::clone(&permits)
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
         let stream = match stop.run_until_cancelled(listener.accept()).await {
             None => return,
             Some(Ok((stream, _))) => stream,
@@ -134,18 +148,36 @@ async fn bind(what: &'static str, address: SocketAddr) -> TcpListener {
     }
 }
 
-async fn respond(route: Route, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+async fn respond(
+    route: Route,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let put = match *request.method() {
         Method::GET => false,
         Method::PUT => true,
-        _ => return Ok(response(Answer::refuse(StatusCode::METHOD_NOT_ALLOWED, "GET or PUT\n"))),
+        _ => {
+            return Ok(response(Answer::refuse(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "GET or PUT\n",
+            )));
+        }
     };
     let path = request.uri().path().to_owned();
     let body = tokio::time::timeout(PATIENCE, Limited::new(request.into_body(), BODY).collect());
     let body = match body.await {
         Ok(Ok(body)) => String::from_utf8_lossy(&body.to_bytes()).into_owned(),
-        Ok(Err(_)) => return Ok(response(Answer::refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long\n"))),
-        Err(_) => return Ok(response(Answer::refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come\n"))),
+        Ok(Err(_)) => {
+            return Ok(response(Answer::refuse(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the body is too long\n",
+            )));
+        }
+        Err(_) => {
+            return Ok(response(Answer::refuse(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body did not come\n",
+            )));
+        }
     };
     Ok(response(route(Ask { put, path, body }).await))
 }
@@ -154,6 +186,8 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(answer.body)));
     *response.status_mut() = answer.status;
     let content_type = hyper::header::HeaderValue::from_static(answer.content_type);
-    response.headers_mut().insert(hyper::header::CONTENT_TYPE, content_type);
+    response
+        .headers_mut()
+        .insert(hyper::header::CONTENT_TYPE, content_type);
     response
 }

@@ -9,7 +9,11 @@
 //!   wanted routes -> rib (difference to what was advertised) -> pack -> bytes out
 //! ```
 
+mod fsm;
 pub mod iana;
+mod jitter;
 pub mod pack;
+pub mod peer;
+pub mod rib;
 pub mod types;
 pub mod wire;

@@ -10,7 +10,7 @@
 //! The same routes give the same octets, always. Nothing is remembered: what the
 //! peer already has is the rib's business.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -93,10 +93,9 @@ fn group(
     let mut withdrawn = Vec::new();
     let mut lists: Vec<Vec<Prefix>> = Vec::new();
     let mut by_value: BTreeMap<&Attributes, usize> = BTreeMap::new();
-    // Neighbours mostly share one allocation, so the pointer answers nearly
-    // always, and values are compared once per allocation. Never iterated.
-    let mut by_pointer: HashMap<*const Attributes, usize> = HashMap::new();
-    let mut last: Option<(*const Attributes, usize)> = None;
+    // Neighbours mostly share one allocation, and `Arc` compares pointers before
+    // values.
+    let mut last: Option<(&Arc<Attributes>, usize)> = None;
 
     for (prefix, attributes) in routes {
         if Family::of_prefix(prefix) != family {
@@ -106,17 +105,14 @@ fn group(
             withdrawn.push(*prefix);
             continue;
         };
-        let pointer = Arc::as_ptr(attributes);
         let list = match last {
-            Some((same, list)) if same == pointer => list,
-            _ => *by_pointer.entry(pointer).or_insert_with(|| {
-                *by_value.entry(attributes).or_insert_with(|| {
-                    lists.push(Vec::new());
-                    lists.len() - 1
-                })
+            Some((same, list)) if same == attributes => list,
+            _ => *by_value.entry(attributes).or_insert_with(|| {
+                lists.push(Vec::new());
+                lists.len() - 1
             }),
         };
-        last = Some((pointer, list));
+        last = Some((attributes, list));
         lists[list].push(*prefix);
     }
     let groups = by_value

@@ -60,7 +60,10 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     match runtime {
         Ok(runtime) => runtime.block_on(announce(args, &config)),
         Err(error) => {
@@ -72,30 +75,47 @@ pub fn run(args: Args) -> ExitCode {
 
 fn read_config(path: &PathBuf) -> Result<Config, String> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("error: cannot read {name}: {error}"))?;
-    config::parse(&text).map(|parsed| parsed.config).map_err(|errors| errors.render(&name))
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("error: cannot read {name}: {error}"))?;
+    config::parse(&text)
+        .map(|parsed| parsed.config)
+        .map_err(|errors| errors.render(&name))
 }
 
 async fn announce(args: Args, config: &Config) -> ExitCode {
     let stop = signals::stop_on_signal();
-    let mut speakers = Speakers::new(args.node_name.as_str().into(), Arc::new(Histogram::default()));
+    let mut speakers = Speakers::new(
+        args.node_name.as_str().into(),
+        Arc::new(Histogram::default()),
+    );
     speakers.set_peers(&config.peers, &std::collections::BTreeMap::new());
     if !args.wait {
         speakers.open();
     }
     let speakers = Arc::new(Mutex::new(speakers));
     if let Some(address) = args.state {
-        tokio::spawn(admin::serve("state", address, state_route(Arc::clone(&speakers)), stop.clone()));
+        tokio::spawn(admin::serve(
+            "state",
+            address,
+            state_route(Arc::clone(&speakers)),
+            stop.clone(),
+        ));
     }
     obey(BufReader::new(tokio::io::stdin()), &speakers, &stop).await;
-    let stopping = speakers.lock().unwrap_or_else(PoisonError::into_inner).stop("announce ends");
+    let stopping = speakers
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .stop("announce ends");
     stopping.await;
     ExitCode::SUCCESS
 }
 
 fn state_route(speakers: Arc<Mutex<Speakers>>) -> admin::Route {
     Arc::new(move |ask: Ask| {
-        let peers = speakers.lock().unwrap_or_else(PoisonError::into_inner).views();
+        let peers = speakers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .views();
         Box::pin(async move {
             match ask.path.as_str() {
                 "/state" => Answer::json(&peers),
@@ -109,9 +129,15 @@ async fn obey(input: BufReader<Stdin>, speakers: &Mutex<Speakers>, stop: &Cancel
     let mut lines = input.lines();
     while let Some(Ok(Some(line))) = stop.run_until_cancelled(lines.next_line()).await {
         match command(&line) {
-            Ok(Some(Order::Go)) => speakers.lock().unwrap_or_else(PoisonError::into_inner).open(),
+            Ok(Some(Order::Go)) => speakers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .open(),
             Ok(Some(Order::Routes(routes))) => {
-                speakers.lock().unwrap_or_else(PoisonError::into_inner).update(&routes, Instant::now());
+                speakers
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .update(&routes, Instant::now());
             }
             Ok(None) => {}
             Err(error) => eprintln!("error: {line:?}: {error}"),
@@ -134,7 +160,10 @@ fn command(line: &str) -> Result<Option<Order>, String> {
     let (count, first) = match verb {
         "add" | "del" => (1, words.next().ok_or("a prefix is missing")?),
         "fill" | "clear" => {
-            let count: u32 = words.next().and_then(|n| n.parse().ok()).ok_or("a count is missing")?;
+            let count: u32 = words
+                .next()
+                .and_then(|n| n.parse().ok())
+                .ok_or("a count is missing")?;
             (count, words.next().ok_or("a first address is missing")?)
         }
         _ => return Err("write add, del, fill, clear or go".into()),
@@ -142,7 +171,9 @@ fn command(line: &str) -> Result<Option<Order>, String> {
     let first: Prefix = if first.contains('/') {
         first.parse().map_err(|_| format!("{first} is no prefix"))?
     } else {
-        let address: IpAddr = first.parse().map_err(|_| format!("{first} is no address"))?;
+        let address: IpAddr = first
+            .parse()
+            .map_err(|_| format!("{first} is no address"))?;
         address.into()
     };
     let attributes = match verb {
@@ -157,8 +188,12 @@ fn command(line: &str) -> Result<Option<Order>, String> {
 fn nth(first: &Prefix, n: u32) -> Option<Prefix> {
     let step = Family::of_prefix(first).bits() - first.prefix_len();
     let address = match first.network() {
-        IpAddr::V4(v4) => IpAddr::V4((u32::from(v4).checked_add(n.checked_shl(step.into())?)?).into()),
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6).checked_add(u128::from(n).checked_shl(step.into())?)?).into()),
+        IpAddr::V4(v4) => {
+            IpAddr::V4((u32::from(v4).checked_add(n.checked_shl(step.into())?)?).into())
+        }
+        IpAddr::V6(v6) => IpAddr::V6(
+            (u128::from(v6).checked_add(u128::from(n).checked_shl(step.into())?)?).into(),
+        ),
     };
     Prefix::new(address, first.prefix_len()).ok()
 }
@@ -169,13 +204,21 @@ fn attributes<'a>(words: impl Iterator<Item = &'a str>) -> Result<Attributes, St
         match word.split_once('=') {
             Some(("origin", "igp")) => attributes.origin = Origin::Igp,
             Some(("origin", "incomplete")) => attributes.origin = Origin::Incomplete,
-            Some(("localpref", n)) => attributes.local_pref = Some(n.parse().map_err(|_| format!("{n} is no number"))?),
+            Some(("localpref", n)) => {
+                attributes.local_pref = Some(n.parse().map_err(|_| format!("{n} is no number"))?)
+            }
             Some(("communities", list)) => {
                 for text in list.split(',') {
-                    attributes.communities.insert(community(text).ok_or_else(|| format!("{text} is no community"))?);
+                    attributes
+                        .communities
+                        .insert(community(text).ok_or_else(|| format!("{text} is no community"))?);
                 }
             }
-            _ => return Err(format!("{word} is no attribute: origin=, localpref= or communities=")),
+            _ => {
+                return Err(format!(
+                    "{word} is no attribute: origin=, localpref= or communities="
+                ));
+            }
         }
     }
     Ok(attributes)
@@ -193,17 +236,30 @@ mod tests {
 
     fn routes(line: &str) -> Vec<(String, bool)> {
         match command(line) {
-            Ok(Some(Order::Routes(routes))) => routes.iter().map(|(p, a)| (p.to_string(), a.is_some())).collect(),
+            Ok(Some(Order::Routes(routes))) => routes
+                .iter()
+                .map(|(p, a)| (p.to_string(), a.is_some()))
+                .collect(),
             _ => Vec::new(),
         }
     }
 
     #[test]
     fn commands_become_routes() {
-        assert_eq!(routes("add 1.2.3.0/24 localpref=5 communities=1:2,3:4"), [("1.2.3.0/24".into(), true)]);
+        assert_eq!(
+            routes("add 1.2.3.0/24 localpref=5 communities=1:2,3:4"),
+            [("1.2.3.0/24".into(), true)]
+        );
         assert_eq!(routes("del 1.2.3.4"), [("1.2.3.4/32".into(), false)]);
         let filled = routes("fill 3 2001:db8::ffff");
-        assert_eq!(filled.last().map(|(p, _)| p.as_str()), Some("2001:db8::1:1/128"));
-        assert_eq!(routes("fill 2 255.255.255.255").len(), 1, "there is no address after the last one");
+        assert_eq!(
+            filled.last().map(|(p, _)| p.as_str()),
+            Some("2001:db8::1:1/128")
+        );
+        assert_eq!(
+            routes("fill 2 255.255.255.255").len(),
+            1,
+            "there is no address after the last one"
+        );
     }
 }

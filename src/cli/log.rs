@@ -40,7 +40,9 @@ pub fn start(filter: &str, format: Format) -> Result<Level, String> {
     let registry = tracing_subscriber::registry().with(filter);
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let started = match format {
-        Format::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init(),
+        Format::Text => registry
+            .with(lines.with_ansi(std::io::stderr().is_terminal()))
+            .try_init(),
         Format::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     };
     started.map_err(|error| error.to_string())?;
@@ -52,8 +54,9 @@ fn filter_of(text: &str) -> Result<EnvFilter, String> {
     // At WARN, kube's client logs whole bodies that it cannot parse: they may
     // hold what must not be in a log, so its lines are asked for by name only.
     let whole = format!("kube_client=error,{text}");
-    EnvFilter::try_new(whole)
-        .map_err(|error| format!("'{text}' is no log level: {error}; write error, warn, info, debug or trace"))
+    EnvFilter::try_new(whole).map_err(|error| {
+        format!("'{text}' is no log level: {error}; write error, warn, info, debug or trace")
+    })
 }
 
 #[cfg(test)]

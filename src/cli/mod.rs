@@ -48,7 +48,11 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     match cli.command {
@@ -60,8 +64,14 @@ pub fn main() -> ExitCode {
 
 /// An address to listen on: `ADDRESS:PORT`, or `:PORT` for all addresses.
 fn listen_address(text: &str) -> Result<std::net::SocketAddr, String> {
-    let whole = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
-    whole.parse().map_err(|_| format!("'{text}' is neither ADDRESS:PORT nor :PORT, for example 127.0.0.1:7473 or :7472"))
+    let whole = if text.starts_with(':') {
+        format!("[::]{text}")
+    } else {
+        text.to_owned()
+    };
+    whole.parse().map_err(|_| {
+        format!("'{text}' is neither ADDRESS:PORT nor :PORT, for example 127.0.0.1:7473 or :7472")
+    })
 }
 
 #[cfg(test)]
@@ -77,7 +87,14 @@ mod tests {
 
     #[test]
     fn a_port_alone_means_all_addresses() {
-        assert_eq!(listen_address(":7472"), Ok("[::]:7472".parse().expect("an address")));
-        assert!(listen_address("7472").expect_err("no colon").contains("'7472'"));
+        assert_eq!(
+            listen_address(":7472"),
+            Ok("[::]:7472".parse().expect("an address"))
+        );
+        assert!(
+            listen_address("7472")
+                .expect_err("no colon")
+                .contains("'7472'")
+        );
     }
 }

@@ -20,7 +20,12 @@ pub struct Args {
     #[arg(long, env = "LOODS_NODE_NAME", value_name = "NAME")]
     node_name: Option<String>,
     /// Namespace of the ConfigMap, the Lease and the last good configuration
-    #[arg(long, env = "LOODS_NAMESPACE", value_name = "NAME", default_value = "metallb-system")]
+    #[arg(
+        long,
+        env = "LOODS_NAMESPACE",
+        value_name = "NAME",
+        default_value = "metallb-system"
+    )]
     namespace: String,
     /// Name of the ConfigMap; its key `config` holds the configuration
     #[arg(long, value_name = "NAME", default_value = "config")]
@@ -75,7 +80,9 @@ pub fn run(args: Args) -> ExitCode {
     };
     let speaks = args.role != Some(Role::Allocator);
     if speaks && args.node_name.is_none() {
-        eprintln!("error: the speaker needs --node-name or LOODS_NODE_NAME: the name of the Node it runs on");
+        eprintln!(
+            "error: the speaker needs --node-name or LOODS_NODE_NAME: the name of the Node it runs on"
+        );
         return ExitCode::from(USAGE);
     }
     let settings = runtime::Settings {
@@ -84,7 +91,10 @@ pub fn run(args: Args) -> ExitCode {
         node_name: args.node_name.unwrap_or_default().into(),
         namespace: args.namespace.into(),
         config_name: args.config.into(),
-        lb_class: args.lb_class.filter(|class| !class.is_empty()).map(Into::into),
+        lb_class: args
+            .lb_class
+            .filter(|class| !class.is_empty())
+            .map(Into::into),
         listen: args.listen,
         state: args.state,
         ignore_exclude_lb: args.ignore_exclude_lb,

@@ -11,16 +11,21 @@ mod node_selector;
 mod peer;
 mod pool;
 
-use std::rc::Rc;
-
 use super::fields::Item;
 use super::finding::{Errors, Note};
 use super::keys;
 use super::model::{Config, OnRemovedPool};
 use super::report::{self, Report};
 use super::scalar;
-use super::tree::{self, Mark, Node, Scalar, Style, Value};
+use super::tree::{self, Limits};
 use crate::bgp::types::Origin;
+
+/// The API server allows 1 MiB in a ConfigMap.
+const LIMITS: Limits = Limits {
+    bytes: 1 << 20,
+    nodes: 200_000,
+    documents: 1,
+};
 
 /// A text that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,16 +43,12 @@ pub struct Parsed {
 /// # Errors
 /// Everything that is wrong with the text, ordered by place.
 pub fn parse(text: &str) -> Result<Parsed, Errors> {
-    let stream = tree::read(text, 1).map_err(|broken| report::broken(text, broken))?;
+    let stream = tree::read(text, &LIMITS).map_err(|broken| report::broken(text, broken))?;
     let root = stream.documents.into_iter().next().flatten();
-    let mut report = Report::new(text, root.clone());
-    if let Some(mark) = stream.more {
+    let mut report = Report::new(text, root.iter().cloned().collect());
+    if let Some(node) = stream.more {
         let what = "has a second document, which is not read, as MetalLB did not read it";
-        Item::new(nothing_at(mark), String::new()).note(
-            &mut report,
-            what,
-            "remove it, or the `---` before it",
-        );
+        Item::new(node, String::new()).note(&mut report, what, "remove it, or the `---` before it");
     }
     let config = match root {
         Some(node) => config(&Item::new(node, String::new()), &mut report),
@@ -57,14 +58,6 @@ pub fn parse(text: &str) -> Result<Parsed, Errors> {
     // A reader that returns nothing has reported an error.
     let config = config.expect("a config without errors is whole");
     Ok(Parsed { config, notes })
-}
-
-fn nothing_at(mark: Mark) -> Rc<Node> {
-    let value = Value::Scalar(Scalar {
-        text: "".into(),
-        style: Style::Plain,
-    });
-    Rc::new(Node::leaf(value, mark))
 }
 
 fn config(item: &Item, report: &mut Report<'_>) -> Option<Config> {

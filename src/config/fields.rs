@@ -76,7 +76,8 @@ impl Item {
         problem: impl Into<String>,
         mend: impl Into<String>,
     ) {
-        let value = self.node.text().map(|_| report.show(&self.node));
+        let written = self.node.text().filter(|text| !text.is_empty());
+        let value = written.map(|_| report.show(&self.node));
         report.note(self.draft(value, problem.into(), mend.into(), None));
     }
 
@@ -151,15 +152,22 @@ impl Item {
     pub fn fields(&self, report: &mut Report<'_>, section: &'static Section) -> Option<Fields> {
         let mut values = BTreeMap::new();
         let mut seen: BTreeMap<&'static str, &Rc<Node>> = BTreeMap::new();
-        for Entry { key, value } in self.entries(report)? {
+        let entries = self.entries(report)?;
+        // Between braces a password without quotes ends at its first comma.
+        let braced = self.node.flow && entries.iter().any(Entry::is_password);
+        // A block that is not indented is no password, but the next keys.
+        let mut spilled = false;
+        for entry in entries {
+            let Entry { key, value } = entry;
             let Some(written) = key.text() else {
                 Item::new(key.clone(), self.path.clone()).blame(report, KEY_KIND, KEY_MEND);
                 continue;
             };
             let Some(known) = section.keys.iter().find(|known| **known == written) else {
-                self.unknown(report, section, key, written);
+                self.unknown(report, section, key, written, braced || spilled);
                 continue;
             };
+            spilled = entry.is_password() && value.text() == Some("");
             report.clear(key);
             let path = if self.path.is_empty() {
                 (*known).to_owned()
@@ -195,19 +203,25 @@ impl Item {
         ));
     }
 
-    fn unknown(&self, report: &mut Report<'_>, section: &Section, key: &Rc<Node>, written: &str) {
-        // A key that holds other characters may be a value whose `: ` lost its
-        // space, and so a password.
-        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let name = if written.len() <= 40 && written.chars().all(is_word) && !written.is_empty() {
+    /// `suspect` says that the key may be part of a password.
+    fn unknown(
+        &self,
+        report: &mut Report<'_>,
+        section: &Section,
+        key: &Rc<Node>,
+        written: &str,
+        suspect: bool,
+    ) {
+        let suggestion = section.suggestion(written);
+        let mend = match suggestion {
+            Some(known) => format!("did you mean `{known}`?"),
+            None => format!("remove it; known here are {}", section.keys.join(", ")),
+        };
+        let name = if is_word(written) && (suggestion.is_some() || !suspect) {
             report.clear(key);
             report.show(key)
         } else {
             "***".to_owned()
-        };
-        let mend = match section.suggestion(written) {
-            Some(known) => format!("did you mean `{known}`?"),
-            None => format!("remove it; known here are {}", section.keys.join(", ")),
         };
         let path = if self.path.is_empty() {
             name
@@ -228,6 +242,13 @@ impl Item {
             }
         }
     }
+}
+
+/// Whether a key looks like one: not like `password:secret`, which lost its space.
+fn is_word(key: &str) -> bool {
+    let of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let glued = key.len() > 8 && key.to_ascii_lowercase().starts_with("password");
+    !glued && !key.is_empty() && key.len() <= 40 && key.chars().all(of_a_word)
 }
 
 const FIRST: &str = "the first one";
@@ -283,6 +304,9 @@ impl Fields {
                     .values
                     .get(key)
                     .map_or(&self.item.node, |item| &item.node);
+                if node.text().is_some() {
+                    report.clear(node);
+                }
                 Item::new(node.clone(), path).blame(report, "is missing", mend);
                 None
             }

@@ -135,6 +135,11 @@ impl Finding {
         out
     }
 
+    /// The last part of the path.
+    pub(super) fn key(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or_default()
+    }
+
     /// As a compiler would print it; `level` is `error` or `note`.
     pub fn render(&self, level: &str, name: &str) -> String {
         let gutter = self.line.to_string();

@@ -78,7 +78,10 @@ impl Keeper {
         };
         let fault = (self.fault.as_deref() != Some(&*wrong)).then(|| wrong.clone());
         self.fault = Some(wrong);
-        let change = match (&self.current, last_good.map(|copy| (copy, super::parse(copy)))) {
+        let change = match (
+            &self.current,
+            last_good.map(|copy| (copy, super::parse(copy))),
+        ) {
             (None, Some((copy, Ok(parsed)))) => self.accept(copy, Arc::new(parsed.config), true),
             _ => Change::default(),
         };
@@ -120,7 +123,14 @@ impl Keeper {
         if let Some(before) = self.current.take() {
             self.previous = Some(before.config);
         }
-        self.current = Some(InForce { text: Arc::clone(text), config: Arc::clone(&config), copy });
-        Change { config: Some(config), fault: None }
+        self.current = Some(InForce {
+            text: Arc::clone(text),
+            config: Arc::clone(&config),
+            copy,
+        });
+        Change {
+            config: Some(config),
+            fault: None,
+        }
     }
 }

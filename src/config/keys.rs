@@ -136,3 +136,24 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
     }
     row.last().copied().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggestions() {
+        for (written, meant) in [
+            ("my_asn", Some("my-asn")),
+            ("PeerASN", Some("peer-asn")),
+            ("peer-addres", Some("peer-address")),
+            ("holdtime", Some("hold-time")),
+            ("pasword", Some("password")),
+            ("metric", None),
+            ("x", None),
+        ] {
+            assert_eq!(PEER.suggestion(written), meant, "{written}");
+        }
+        assert_eq!(TOP.suggestion("address_pool"), Some("address-pools"));
+    }
+}

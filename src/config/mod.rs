@@ -11,11 +11,14 @@
 //! never returned. Nothing here reads a file or talks to an API server, and no
 //! output of this folder holds any part of a `password`.
 
+pub mod check;
 mod configmap;
 mod excerpt;
 mod fields;
 mod finding;
+mod keeper;
 mod keys;
+pub mod manifest;
 mod model;
 mod report;
 mod scalar;
@@ -27,6 +30,7 @@ mod tests;
 
 pub use configmap::{Parsed, parse};
 pub use finding::{Errors, Excerpt, Finding, Note, Related};
+pub use keeper::{Change, Keeper, Seen};
 pub use keys::{KEYS, Section};
 pub use model::{
     AddressRange, Advertisement, BfdProfile, Config, OnRemovedPool, Password, Peer, Pool, Protocol,

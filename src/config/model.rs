@@ -152,6 +152,20 @@ impl Config {
     }
 }
 
+impl AddressRange {
+    /// How many addresses it holds; all of IPv6 counts as one less.
+    pub fn size(&self) -> u128 {
+        let between = match (self.bounds.start(), self.bounds.end()) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => {
+                u128::from(last.to_bits().saturating_sub(first.to_bits()))
+            }
+            (IpAddr::V6(first), IpAddr::V6(last)) => last.to_bits().saturating_sub(first.to_bits()),
+            _ => return 0,
+        };
+        between.saturating_add(1)
+    }
+}
+
 impl Pool {
     /// Whether an address is in one of the ranges.
     pub fn contains(&self, addr: IpAddr) -> bool {
@@ -179,5 +193,19 @@ impl Advertisement {
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{} as {}", self.address, self.port, self.peer_asn)
+    }
+}
+
+impl Peer {
+    /// Whether a session with `self` serves `other` as well: everything that
+    /// the session was made of is the same. Which nodes are selected, and a BFD
+    /// profile, change nothing in it.
+    pub fn same_session(&self, other: &Peer) -> bool {
+        let essence = |peer: &Peer| Peer {
+            node_selectors: Vec::new(),
+            bfd_profile: None,
+            ..peer.clone()
+        };
+        essence(self) == essence(other)
     }
 }

@@ -19,7 +19,7 @@ const MAX_SHOWN: usize = 60;
 /// What is known about one text so far.
 pub(super) struct Report<'t> {
     text: &'t str,
-    root: Option<Rc<Node>>,
+    roots: Vec<Rc<Node>>,
     /// Where a scalar that is, or is part of, a password begins.
     secrets: BTreeSet<usize>,
     cleared: Vec<Range<usize>>,
@@ -44,14 +44,14 @@ pub(super) struct Draft<'n> {
 }
 
 impl<'t> Report<'t> {
-    pub fn new(text: &'t str, root: Option<Rc<Node>>) -> Self {
+    pub fn new(text: &'t str, roots: Vec<Rc<Node>>) -> Self {
         let mut secrets = BTreeSet::new();
-        if let Some(root) = &root {
+        for root in &roots {
             find_secrets(root, false, &mut secrets);
         }
         Self {
             text,
-            root,
+            roots,
             secrets,
             cleared: Vec::new(),
             errors: Drafts::default(),
@@ -108,8 +108,8 @@ impl<'t> Report<'t> {
         let mut cleared = std::mem::take(&mut self.cleared);
         sort(&mut cleared);
         let mut hidden = Vec::new();
-        if let Some(root) = &self.root {
-            let known: BTreeSet<usize> = cleared.iter().map(|range| range.start).collect();
+        let known: BTreeSet<usize> = cleared.iter().map(|range| range.start).collect();
+        for root in &self.roots {
             find_hidden(root, &known, &mut hidden);
         }
         sort(&mut hidden);
@@ -150,7 +150,8 @@ impl Drafts {
             .sort_by_key(|(finding, _)| (finding.line, finding.column));
         // A value behind an alias is wrong once, wherever it is used.
         self.kept.dedup_by(|(a, _), (b, _)| {
-            (a.line, a.column, &a.problem) == (b.line, b.column, &b.problem)
+            let same = |a: &Finding, b: &Finding| a.key() == b.key() && a.problem == b.problem;
+            (a.line, a.column) == (b.line, b.column) && same(a, b)
         });
         let omitted = self.kept.len().saturating_sub(MAX_FINDINGS) + self.dropped;
         let chosen = self.kept.into_iter().take(MAX_FINDINGS);
@@ -207,10 +208,8 @@ fn find_secrets(node: &Node, inside: bool, secrets: &mut BTreeSet<usize>) {
         }
         Value::Map(entries) => {
             for entry in entries {
-                let named = |key: &str| key.trim().eq_ignore_ascii_case("password");
-                let inside_value = inside || entry.key.text().is_some_and(named);
                 find_secrets(&entry.key, inside, secrets);
-                find_secrets(&entry.value, inside_value, secrets);
+                find_secrets(&entry.value, inside || entry.is_password(), secrets);
             }
         }
     }

@@ -240,24 +240,106 @@ fn duration(text: &str) -> Result<i128, NotDuration> {
     Ok(if negative { -total } else { total })
 }
 
+/// `whole.fraction` times `scale`, cut to nanoseconds.
 fn scaled(whole: &str, fraction: &str, scale: i128) -> Option<i128> {
-    let whole: i128 = if whole.is_empty() {
-        0
-    } else {
-        i128::from(whole.parse::<i64>().ok()?)
+    let whole = match whole {
+        "" => 0,
+        digits => i128::from(digits.parse::<i64>().ok()?),
     };
-    // More digits than these are below a nanosecond, even of an hour.
-    let mut part: i128 = 0;
-    let mut unit = scale;
-    for digit in fraction.bytes().take(18) {
-        part += i128::from(digit - b'0') * unit * 1_000_000;
-        unit /= 10;
-    }
-    Some(whole * scale + part / 10_000_000)
+    // Digits after these are below a nanosecond, even of an hour.
+    let fraction = fraction.get(..18).unwrap_or(fraction);
+    let part = match fraction {
+        "" => 0,
+        digits => i128::from(digits.parse::<i64>().ok()?),
+    };
+    let digits = u32::try_from(fraction.len()).ok()?;
+    Some(whole * scale + part * scale / 10_i128.pow(digits))
 }
 
 /// An address without a length, name or port.
 pub(super) fn address(text: &str) -> Option<IpAddr> {
     // An IPv4-mapped IPv6 address is IPv4 to Go, and to every socket.
     text.parse::<IpAddr>().ok().map(|addr| addr.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_as_yaml_v2_resolves_them() {
+        for (text, value) in [
+            ("0", 0),
+            ("-0", 0),
+            ("+7", 7),
+            ("010", 8),
+            ("-010", -8),
+            ("0o17", 15),
+            ("0x_fF", 255),
+            ("-0x10", -16),
+            ("0b101", 5),
+            ("089", 89),
+            ("1_000", 1000),
+            ("1e3", 1000),
+            ("1E+3", 1000),
+            ("5.0", 5),
+            ("-5.", -5),
+            (".0", 0),
+        ] {
+            assert_eq!(integer(text), Ok(value), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_integer() {
+        for text in ["1.5", "1e-1", "0.1"] {
+            assert_eq!(integer(text), Err(NotInteger::Fraction), "{text}");
+        }
+        for text in [
+            "", "+", "-", ".", "--1", "+-1", "0x", "0x-1", "1x", "e3", "inf", ".inf", "-.inf",
+            "nan", "_1", "1 2",
+        ] {
+            assert_eq!(integer(text), Err(NotInteger::Other), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_as_go_parses_them() {
+        let second = 1_000_000_000;
+        for (text, value) in [
+            ("0", 0),
+            ("-0", 0),
+            ("1ns", 1),
+            ("1us", 1_000),
+            ("1\u{b5}s", 1_000),
+            ("1\u{3bc}s", 1_000),
+            ("1.5h", 5400 * second),
+            ("1h1m1s1ms", 3661 * second + 1_000_000),
+            ("-1.25s", -1_250_000_000),
+            (".5s", 500_000_000),
+            ("5.s", 5 * second),
+            ("0.0000000000000000000001h", 0),
+            ("2540400h", 9_145_440_000 * second),
+        ] {
+            assert_eq!(duration(text), Ok(value), "{text}");
+        }
+        for text in [
+            "",
+            "-",
+            "s",
+            ".s",
+            "1d",
+            "1.1.1s",
+            "1s1",
+            "3000000h",
+            "9223372036854775808ns",
+            "1 s",
+            "1S",
+        ] {
+            assert_eq!(duration(text), Err(NotDuration::Other), "{text}");
+        }
+        for text in ["1", "120", "-5"] {
+            assert_eq!(duration(text), Err(NotDuration::NoUnit), "{text}");
+        }
+    }
 }

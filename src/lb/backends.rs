@@ -1,13 +1,13 @@
-//! Who can take a Service's connections: EndpointSlices, added up.
+//! Who can take a Service's connections: EndpointSlices, counted.
 //!
-//! Of each slice only its counts are kept, and of each Service their sums. A
-//! slice that changes costs one subtraction and one addition, however many
-//! endpoints the Service has. The sums are compared with zero and nothing
-//! else, so a Service is touched only when one of them meets or leaves zero.
+//! Announcing asks whether there is somebody, never how many. So of a slice
+//! four bits are kept, and of a Service how many slices have each of them set.
+//! A slice that changes costs the same however many endpoints its Service has,
+//! and a Service is touched only when the first comes or the last goes.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use super::facts::{Endpoints, Event, ServiceKey, SliceFact, SliceKey};
+use super::facts::{Event, ServiceKey, SliceFact, SliceKey};
 use crate::bgp::types::Family;
 
 /// Whether endpoints of one family can take connections, and where.
@@ -44,34 +44,34 @@ impl Presences {
     }
 }
 
-/// All slices, by the Service that they belong to.
+/// All slices, and how many of each Service's have somebody.
 #[derive(Debug, Default)]
 pub struct Backends {
-    slices: HashMap<SliceKey, Slice>,
-    sums: HashMap<ServiceKey, Sums>,
+    slices: BTreeMap<SliceKey, Slice>,
+    /// Services without any endpoint that could take a connection are not in it.
+    counts: BTreeMap<ServiceKey, Counts>,
     generation: u32,
     listed: bool,
 }
 
+/// What is kept of one slice.
 #[derive(Debug)]
 struct Slice {
     service: ServiceKey,
-    counts: Counts,
+    family: Family,
+    marks: Marks,
     generation: u32,
 }
 
-/// What one slice says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Counts {
-    family: Family,
-    here: Endpoints,
-    elsewhere: Endpoints,
-}
+/// Whether one slice has endpoints that are ready here, serving here, ready
+/// elsewhere, serving elsewhere.
+type Marks = [bool; 4];
 
-/// What all slices of one Service say: four numbers for each family.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sums {
-    slices: u32,
+const NO_MARKS: Marks = [false; 4];
+
+/// How many slices of a Service have each of the [`Marks`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
     ipv4: [u32; 4],
     ipv6: [u32; 4],
 }
@@ -82,12 +82,20 @@ impl Backends {
         self.listed
     }
 
-    /// What the slices of a Service add up to.
+    /// What the slices of a Service say together.
     pub fn of(&self, service: &ServiceKey) -> Presences {
-        self.sums
+        self.counts
             .get(service)
-            .map(Sums::presences)
+            .map(Counts::presences)
             .unwrap_or_default()
+    }
+
+    /// The name of a Service as it is stored here, if it is: one text in
+    /// memory serves everybody.
+    pub fn name(&self, service: &ServiceKey) -> Option<ServiceKey> {
+        self.counts
+            .get_key_value(service)
+            .map(|(known, _)| known.clone())
     }
 
     /// Takes one event in; `touched` is called with each Service whose
@@ -100,85 +108,92 @@ impl Backends {
         match event {
             Event::Begin => self.generation = self.generation.wrapping_add(1),
             Event::Apply(fact) => self.apply(fact, &mut touched),
-            Event::Delete(key) => {
-                if let Some(slice) = self.slices.remove(&key) {
-                    self.subtract(&slice, &mut touched);
-                }
-            }
+            Event::Delete(key) => self.delete(&key, &mut touched),
             Event::End => {
                 self.listed = true;
-                let current = self.generation;
-                let gone: Vec<Slice> = self
-                    .slices
-                    .extract_if(|_, slice| slice.generation != current)
-                    .map(|(_, slice)| slice)
-                    .collect();
-                for slice in &gone {
-                    self.subtract(slice, &mut touched);
+                let unseen = |slice: &Slice| slice.generation != self.generation;
+                let slices = self.slices.iter().filter(|(_, slice)| unseen(slice));
+                let gone: Vec<SliceKey> = slices.map(|(key, _)| key.clone()).collect();
+                for key in &gone {
+                    self.delete(key, &mut touched);
                 }
             }
+        }
+    }
+
+    fn delete(&mut self, key: &SliceKey, touched: &mut impl FnMut(&ServiceKey)) {
+        if let Some(Slice {
+            service,
+            family,
+            marks,
+            ..
+        }) = self.slices.remove(key)
+        {
+            self.change(&service, family, marks, NO_MARKS, touched);
         }
     }
 
     fn apply(&mut self, fact: SliceFact, touched: &mut impl FnMut(&ServiceKey)) {
-        let counts = Counts {
-            family: fact.family,
-            here: fact.here,
-            elsewhere: fact.elsewhere,
-        };
-        let generation = self.generation;
-        if let Some(known) = self.slices.get_mut(&fact.key) {
-            known.generation = generation;
-            if known.service == fact.service {
-                if known.counts != counts {
-                    let old = std::mem::replace(&mut known.counts, counts);
-                    let service = known.service.clone();
-                    self.change(&service, Some(old), Some(counts), touched);
-                }
-                return;
+        let marks = [
+            fact.here.ready,
+            fact.here.serving,
+            fact.elsewhere.ready,
+            fact.elsewhere.serving,
+        ]
+        .map(|endpoints| endpoints > 0);
+        let known = self.slices.get_mut(&fact.key);
+        if let Some(known) = known
+            && known.service == fact.service
+            && known.family == fact.family
+        {
+            known.generation = self.generation;
+            if known.marks != marks {
+                let old = std::mem::replace(&mut known.marks, marks);
+                let service = known.service.clone();
+                self.change(&service, fact.family, old, marks, touched);
             }
+            return;
         }
-        if let Some(moved) = self.slices.remove(&fact.key) {
-            self.subtract(&moved, touched);
-        }
-        // One text for the name of a Service, however many slices it has.
-        let service = self
-            .sums
-            .get_key_value(&fact.service)
-            .map_or(fact.service, |(known, _)| known.clone());
-        self.change(&service, None, Some(counts), touched);
+        // It belonged to another Service or family, or to none yet.
+        self.delete(&fact.key, touched);
+        let service = self.name(&fact.service).unwrap_or(fact.service);
+        self.change(&service, fact.family, NO_MARKS, marks, touched);
         self.slices.insert(
             fact.key,
             Slice {
                 service,
-                counts,
-                generation,
+                family: fact.family,
+                marks,
+                generation: self.generation,
             },
         );
     }
 
-    fn subtract(&mut self, slice: &Slice, touched: &mut impl FnMut(&ServiceKey)) {
-        self.change(&slice.service, Some(slice.counts), None, touched);
-    }
-
+    /// One slice of a Service had the marks `old` and has `new`.
     fn change(
         &mut self,
         service: &ServiceKey,
-        old: Option<Counts>,
-        new: Option<Counts>,
+        family: Family,
+        old: Marks,
+        new: Marks,
         touched: &mut impl FnMut(&ServiceKey),
     ) {
-        let sums = self.sums.entry(service.clone()).or_default();
-        let before = sums.presences();
-        if let Some(new) = new {
-            sums.add(new);
+        if old == new {
+            return;
         }
-        if let Some(old) = old {
-            sums.subtract(old);
+        let counts = self.counts.entry(service.clone()).or_default();
+        let before = counts.presences();
+        let numbers = match family {
+            Family::Ipv4 => &mut counts.ipv4,
+            Family::Ipv6 => &mut counts.ipv6,
+        };
+        for (number, (old, new)) in numbers.iter_mut().zip(old.into_iter().zip(new)) {
+            // Only what was added is taken away, so this never goes below zero.
+            *number = *number + u32::from(new) - u32::from(old);
         }
-        let after = sums.presences();
-        if sums.slices == 0 {
-            self.sums.remove(service);
+        let after = counts.presences();
+        if *counts == Counts::default() {
+            self.counts.remove(service);
         }
         if before != after {
             touched(service);
@@ -187,44 +202,10 @@ impl Backends {
 }
 
 impl Counts {
-    fn numbers(&self) -> [u32; 4] {
-        [
-            self.here.ready,
-            self.here.serving,
-            self.elsewhere.ready,
-            self.elsewhere.serving,
-        ]
-        .map(u32::from)
-    }
-}
-
-impl Sums {
-    fn family(&mut self, family: Family) -> &mut [u32; 4] {
-        match family {
-            Family::Ipv4 => &mut self.ipv4,
-            Family::Ipv6 => &mut self.ipv6,
-        }
-    }
-
-    fn add(&mut self, counts: Counts) {
-        self.slices += 1;
-        for (sum, number) in self.family(counts.family).iter_mut().zip(counts.numbers()) {
-            *sum += number;
-        }
-    }
-
-    /// Only what was added is ever subtracted.
-    fn subtract(&mut self, counts: Counts) {
-        self.slices -= 1;
-        for (sum, number) in self.family(counts.family).iter_mut().zip(counts.numbers()) {
-            *sum -= number;
-        }
-    }
-
     fn presences(&self) -> Presences {
-        let of = |sums: [u32; 4]| {
+        let of = |numbers: [u32; 4]| {
             let [ready_here, serving_here, ready_elsewhere, serving_elsewhere] =
-                sums.map(|sum| sum > 0);
+                numbers.map(|number| number > 0);
             Presence {
                 ready_here,
                 serving_here,

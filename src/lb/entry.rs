@@ -1,6 +1,7 @@
 //! One Service in the [index](super::index): what is known of it, what was
 //! last decided, and how a new decision takes the old one's place.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -28,6 +29,12 @@ pub(super) struct Entry {
     pub differing: Box<[Prefix]>,
 }
 
+/// Which Services the next pass decides on.
+pub(super) enum Touched {
+    All,
+    Some(BTreeSet<ServiceKey>),
+}
+
 /// What every decision of one pass has in common.
 pub(super) struct Pass<'a> {
     pub rule: Rule,
@@ -36,6 +43,14 @@ pub(super) struct Pass<'a> {
     pub backends: &'a Backends,
     pub prefixes: &'a mut Prefixes,
     pub interner: &'a mut Interner,
+}
+
+impl Touched {
+    pub fn add(&mut self, service: &ServiceKey) {
+        if let Touched::Some(keys) = self {
+            keys.insert(service.clone());
+        }
+    }
 }
 
 impl Entry {

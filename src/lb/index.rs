@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use super::advertise::{Node, Service, advertise};
 use super::backends::Backends;
-use super::entry::{Entry, Pass, Rule};
+use super::entry::{Entry, Pass, Rule, Touched};
 use super::event::Event;
 use super::facts::{self, NodeFact, ServiceFact, ServiceKey, SliceFact, SliceKey};
 use super::notices;
@@ -61,8 +61,9 @@ pub struct Changes {
     pub peers: Option<Vec<Arc<Peer>>>,
     /// What users should be told.
     pub events: Vec<Event>,
-    /// Services of which something was decided otherwise than before, in
-    /// order: what a log would tell. [`Index::view`] shows them.
+    /// Services of which something was decided otherwise than before, and those
+    /// that are gone, in order: what a log would tell. [`Index::view`] shows
+    /// the ones that are there.
     pub services: Vec<ServiceKey>,
 }
 
@@ -87,16 +88,12 @@ pub struct Index {
     interner: Interner,
 
     touched: Touched,
+    /// Services that went since the last take.
+    gone: BTreeSet<ServiceKey>,
     /// Peers are to be selected anew.
     reselect: bool,
     /// A first complete pass is done: from now on there are changes to tell.
     settled: bool,
-}
-
-/// Which Services the next [`Index::take`] decides on.
-enum Touched {
-    All,
-    Some(BTreeSet<ServiceKey>),
 }
 
 impl Index {
@@ -117,6 +114,7 @@ impl Index {
             prefixes: Prefixes::default(),
             interner: Interner::default(),
             touched: Touched::All,
+            gone: BTreeSet::new(),
             reselect: false,
             settled: false,
         }
@@ -128,8 +126,9 @@ impl Index {
             facts::Event::Begin => self.generation = self.generation.wrapping_add(1),
             facts::Event::Apply(fact) => self.apply(fact),
             facts::Event::Delete(key) => {
-                if let Some(mut entry) = self.services.remove(&key) {
+                if let Some((key, mut entry)) = self.services.remove_entry(&key) {
                     entry.clear(&mut self.prefixes);
+                    self.gone.insert(key);
                 }
             }
             facts::Event::End => {
@@ -137,13 +136,14 @@ impl Index {
                 let Self {
                     services,
                     prefixes,
-                    generation,
+                    gone,
                     ..
                 } = self;
-                services.retain(|_, entry| {
-                    let listed = entry.generation == *generation;
+                services.retain(|key, entry| {
+                    let listed = entry.generation == self.generation;
                     if !listed {
                         entry.clear(prefixes);
+                        gone.insert(key.clone());
                     }
                     listed
                 });
@@ -173,7 +173,12 @@ impl Index {
     }
 
     /// Takes in what the watch of EndpointSlices says.
-    pub fn slice(&mut self, event: facts::Event<SliceFact, SliceKey>) {
+    pub fn slice(&mut self, mut event: facts::Event<SliceFact, SliceKey>) {
+        if let facts::Event::Apply(fact) = &mut event
+            && let Some((known, _)) = self.services.get_key_value(&fact.service)
+        {
+            fact.service = known.clone();
+        }
         let touched = &mut self.touched;
         self.backends.handle(event, |service| touched.add(service));
     }
@@ -237,10 +242,20 @@ impl Index {
             self.node = node;
             self.touched = Touched::All;
         }
+        let all = matches!(self.touched, Touched::All);
         let mut told = self.decide(&config, &mut changes);
         let settled = self.prefixes.settle(&mut self.interner);
+        if all {
+            // The attributes of an old configuration go with it.
+            self.interner.sweep();
+        }
         told.extend(self.compare(&settled.contested, &changes.services));
         changes.routes = settled.routes;
+        if !self.gone.is_empty() {
+            let mut named = std::mem::take(&mut self.gone);
+            named.extend(std::mem::take(&mut changes.services));
+            changes.services = named.into_iter().collect();
+        }
         if self
             .cluster_size
             .is_some_and(|nodes| nodes <= EVENTS_UP_TO_NODES)
@@ -278,8 +293,6 @@ impl Index {
                 for (key, entry) in &mut self.services {
                     decide(key, entry);
                 }
-                // Attributes of an old configuration die with it.
-                self.interner.sweep();
             }
             Touched::Some(keys) => {
                 for key in &keys {
@@ -372,14 +385,6 @@ impl Index {
     pub fn view(&self, key: &ServiceKey) -> Option<ServiceView<'_>> {
         let (key, entry) = self.services.get_key_value(key)?;
         Some(ServiceView::of(key, entry, self.settled))
-    }
-}
-
-impl Touched {
-    fn add(&mut self, service: &ServiceKey) {
-        if let Touched::Some(keys) = self {
-            keys.insert(service.clone());
-        }
     }
 }
 

@@ -1,4 +1,14 @@
 //! Facts in; wanted statuses and announcements, or a reason, out.
+//!
+//! Here is all policy about Services: the shell around it only carries. It has
+//! no clock and no memory but what it is shown, and knows Kubernetes' objects
+//! only as [`facts`].
+//!
+//! Seen from a node, [`index`] keeps what was told and finds what a change
+//! touches, with [`backends`] for the endpoints; [`advertise`] decides on one
+//! address; [`prefixes`] merges what several Services want of one prefix;
+//! [`notices`] says what is worth an [`event`]; [`view`] shows the outcome.
+//! Every refusal is a [`reason`].
 
 pub mod advertise;
 pub mod backends;

@@ -110,7 +110,11 @@ impl Prefixes {
                 .find(|(known, _)| known == attributes)
             {
                 Some((_, count)) => *count += 1,
-                None => holders.wanted.push((attributes.clone(), 1)),
+                None => {
+                    // Nearly always the only one: room for one, not for four.
+                    holders.wanted.reserve_exact(1);
+                    holders.wanted.push((attributes.clone(), 1));
+                }
             }
             holders.here += u32::from(here);
             self.touched.insert(*prefix);
@@ -181,5 +185,94 @@ impl Holders {
             merge(&mut merged, other);
         }
         Some(interner.share(merged))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::fixture::{attributes, prefix};
+    use super::*;
+    use crate::bgp::types::Origin;
+
+    fn any_attributes() -> impl Strategy<Value = Attributes> {
+        let local_pref = prop::option::of(prop::sample::select(vec![0, 50, 100, 200]));
+        let communities = prop::collection::vec(0..4u32, 0..3);
+        (local_pref, communities, any::<bool>()).prop_map(|(local_pref, communities, igp)| {
+            Attributes {
+                origin: if igp { Origin::Igp } else { Origin::Incomplete },
+                ..attributes(local_pref, &communities)
+            }
+        })
+    }
+
+    fn merged(opinions: &[Attributes]) -> Attributes {
+        let (first, others) = opinions.split_first().expect("at least one");
+        others.iter().fold(first.clone(), |mut merged, other| {
+            merge(&mut merged, other);
+            merged
+        })
+    }
+
+    #[test]
+    fn no_local_pref_counts_as_100_and_is_written_only_against_a_written_one() {
+        let table = [
+            (None, None, None),
+            (None, Some(50), Some(100)),
+            (Some(50), None, Some(100)),
+            (None, Some(200), Some(200)),
+            (Some(0), Some(50), Some(50)),
+        ];
+        for (a, b, expected) in table {
+            let mut merged = attributes(a, &[1]);
+            merge(&mut merged, &attributes(b, &[2]));
+            assert_eq!(merged, attributes(expected, &[1, 2]), "{a:?} and {b:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_merge_depends_neither_on_order_nor_on_repetition(
+            mut opinions in prop::collection::vec(any_attributes(), 1..5),
+            rotation in 0..4usize,
+        ) {
+            let expected = merged(&opinions);
+            let by = rotation % opinions.len();
+            opinions.rotate_left(by);
+            prop_assert_eq!(merged(&opinions), expected.clone());
+            opinions.reverse();
+            opinions.extend(opinions.clone());
+            prop_assert_eq!(merged(&opinions), expected);
+        }
+
+        #[test]
+        fn what_is_added_and_removed_again_leaves_nothing(
+            all in prop::collection::vec((0..3usize, any_attributes(), any::<bool>()), 1..12),
+        ) {
+            let names = ["192.0.2.0/24", "192.0.2.1/32", "2001:db8::1/128"];
+            let mut interner = Interner::default();
+            let mut prefixes = Prefixes::default();
+            let routes: Vec<(Route, bool)> = all
+                .into_iter()
+                .map(|(name, own, here)| ((prefix(names[name]), interner.share(own)), here))
+                .collect();
+            for (route, here) in &routes {
+                prefixes.add(std::slice::from_ref(route), *here);
+            }
+            let announced: BTreeSet<Prefix> =
+                routes.iter().filter(|(_, here)| *here).map(|(route, _)| route.0).collect();
+            let up = prefixes.settle(&mut interner).routes;
+            prop_assert_eq!(up.iter().map(|(prefix, _)| *prefix).collect::<BTreeSet<_>>(), announced.clone());
+            for (route, here) in &routes {
+                prefixes.remove(std::slice::from_ref(route), *here);
+            }
+            let down = prefixes.settle(&mut interner).routes;
+            prop_assert_eq!(down, announced.into_iter().map(|prefix| (prefix, None)).collect::<Vec<_>>());
+            prop_assert!(prefixes.holders.is_empty() && prefixes.contested.is_empty());
+            drop((routes, up));
+            interner.sweep();
+            prop_assert!(interner.0.is_empty());
+        }
     }
 }

@@ -103,7 +103,11 @@ mod tests {
     fn labels_are_escaped_and_families_have_help_and_type() {
         let mut page = Page::default();
         page.family("metallb_bgp_session_up", Kind::Gauge, "1 = Established");
-        page.sample("metallb_bgp_session_up", &[("peer", "a\"b\\c\nd"), ("x", "y")], 1);
+        page.sample(
+            "metallb_bgp_session_up",
+            &[("peer", "a\"b\\c\nd"), ("x", "y")],
+            1,
+        );
         page.single("loods_up_total", Kind::Counter, "one", 2);
         expect![[r#"
             # HELP metallb_bgp_session_up 1 = Established
@@ -124,8 +128,16 @@ mod tests {
         let mut page = Page::default();
         page.histogram("h_seconds", "how long", &histogram);
         let text = page.into_text();
-        assert!(text.contains("h_seconds_bucket{le=\"0.0005\"} 1\n"), "{text}");
+        assert!(
+            text.contains("h_seconds_bucket{le=\"0.0005\"} 1\n"),
+            "{text}"
+        );
         assert!(text.contains("h_seconds_bucket{le=\"0.05\"} 2\n"), "{text}");
-        assert!(text.ends_with("h_seconds_bucket{le=\"+Inf\"} 2\nh_seconds_sum 0.0303\nh_seconds_count 2\n"), "{text}");
+        assert!(
+            text.ends_with(
+                "h_seconds_bucket{le=\"+Inf\"} 2\nh_seconds_sum 0.0303\nh_seconds_count 2\n"
+            ),
+            "{text}"
+        );
     }
 }

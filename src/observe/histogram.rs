@@ -6,8 +6,8 @@ use std::time::Duration;
 /// Upper bounds in microseconds: from a tenth of a millisecond to ten seconds,
 /// the range between "nobody can feel it" and "somebody is being called".
 const BOUNDS: [u64; 16] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
-    5_000_000, 10_000_000,
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 2_500_000, 5_000_000, 10_000_000,
 ];
 
 /// A histogram of durations.
@@ -34,7 +34,9 @@ impl Histogram {
     pub fn observe(&self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let place = BOUNDS.iter().position(|bound| micros <= *bound);
-        place.map_or(&self.over, |i| &self.buckets[i]).fetch_add(1, Relaxed);
+        place
+            .map_or(&self.over, |i| &self.buckets[i])
+            .fetch_add(1, Relaxed);
         self.sum_micros.fetch_add(micros, Relaxed);
     }
 
@@ -48,6 +50,10 @@ impl Histogram {
             cumulative.push((*bound as f64 / 1e6, count));
         }
         count += self.over.load(Relaxed);
-        Reading { cumulative, count, sum: Duration::from_micros(self.sum_micros.load(Relaxed)) }
+        Reading {
+            cumulative,
+            count,
+            sum: Duration::from_micros(self.sum_micros.load(Relaxed)),
+        }
     }
 }

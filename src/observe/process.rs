@@ -13,12 +13,25 @@ pub fn write(page: &mut Page) {
     if let Some(ticks) = cpu_ticks(&fs::read_to_string("/proc/self/stat").unwrap_or_default()) {
         #[allow(clippy::cast_precision_loss)] // wraps after millions of years
         let seconds = ticks as f64 / TICKS;
-        page.single("process_cpu_seconds_total", Kind::Counter, "User and system CPU time in seconds.", seconds);
+        page.single(
+            "process_cpu_seconds_total",
+            Kind::Counter,
+            "User and system CPU time in seconds.",
+            seconds,
+        );
     }
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let fields = [
-        ("VmRSS:", "process_resident_memory_bytes", "Resident memory in bytes."),
-        ("RssAnon:", "loods_process_anonymous_memory_bytes", "Resident memory that is not backed by a file, in bytes."),
+        (
+            "VmRSS:",
+            "process_resident_memory_bytes",
+            "Resident memory in bytes.",
+        ),
+        (
+            "RssAnon:",
+            "loods_process_anonymous_memory_bytes",
+            "Resident memory that is not backed by a file, in bytes.",
+        ),
     ];
     for (field, name, help) in fields {
         if let Some(kilobytes) = status_kilobytes(&status, field) {
@@ -26,7 +39,12 @@ pub fn write(page: &mut Page) {
         }
     }
     if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
-        page.single("process_open_fds", Kind::Gauge, "Open file descriptors.", descriptors.count());
+        page.single(
+            "process_open_fds",
+            Kind::Gauge,
+            "Open file descriptors.",
+            descriptors.count(),
+        );
     }
 }
 
@@ -61,7 +79,11 @@ mod tests {
         let mut page = Page::default();
         write(&mut page);
         let text = page.into_text();
-        for name in ["process_cpu_seconds_total ", "process_resident_memory_bytes ", "process_open_fds "] {
+        for name in [
+            "process_cpu_seconds_total ",
+            "process_resident_memory_bytes ",
+            "process_open_fds ",
+        ] {
             assert!(text.contains(name), "{name} is missing in\n{text}");
         }
     }

@@ -22,8 +22,17 @@ impl Readiness {
 
     /// `Ok` if every condition holds, else the names of those that do not.
     pub fn check(&self) -> Result<(), Vec<&'static str>> {
-        let missing: Vec<_> = self.lock().iter().filter(|(_, holds)| !**holds).map(|(name, _)| *name).collect();
-        if missing.is_empty() { Ok(()) } else { Err(missing) }
+        let missing: Vec<_> = self
+            .lock()
+            .iter()
+            .filter(|(_, holds)| !**holds)
+            .map(|(name, _)| *name)
+            .collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(missing)
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, bool>> {

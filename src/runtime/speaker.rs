@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::configuration::Standing;
 use super::status::Question;
 use crate::bgp::types::{Attributes, Origin, Prefix};
-use crate::k8s::EventSink;
+use crate::k8s::events::EventSink;
 use crate::lb::facts::{Event, NodeFact, ServiceFact, ServiceKey, SliceFact, SliceKey};
 use crate::lb::index::{Changes, Index, Settings};
 use crate::lb::view::ServiceView;
@@ -49,7 +49,10 @@ pub(super) struct Inputs {
 
 /// Runs until `stop`, then says goodbye to every router.
 pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
-    let mut speakers = Speakers::new(Arc::from(&*inputs.settings.node_name), Arc::clone(&inputs.latency));
+    let mut speakers = Speakers::new(
+        Arc::from(&*inputs.settings.node_name),
+        Arc::clone(&inputs.latency),
+    );
     let mut index = Index::new(inputs.settings.clone());
     let mut facts = Vec::with_capacity(TOGETHER);
     let mut open = false;
@@ -86,7 +89,7 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
         let changes = index.take();
         carry_out(&changes, &index, &mut speakers, received);
         for event in changes.events {
-            inputs.events.service(event);
+            inputs.events.publish(event);
         }
         if !open && index.complete() {
             open = true;
@@ -129,15 +132,26 @@ fn carry_out(changes: &Changes, index: &Index, speakers: &mut Speakers, received
 fn view(index: &Index, speakers: &Speakers) -> SpeakerView {
     SpeakerView {
         peers: speakers.views(),
-        services: index.services().map(|service| announcement(&service)).collect(),
-        routes: index.announcements().iter().map(|(prefix, attributes)| route(prefix, attributes)).collect(),
+        services: index
+            .services()
+            .map(|service| announcement(&service))
+            .collect(),
+        routes: index
+            .announcements()
+            .iter()
+            .map(|(prefix, attributes)| route(prefix, attributes))
+            .collect(),
     }
 }
 
 fn announcement(service: &ServiceView<'_>) -> AnnouncementView {
     let addresses = service.verdicts.iter().map(|verdict| AddressView {
         address: verdict.address.to_string(),
-        announced: verdict.announced().iter().map(|(prefix, _)| prefix.to_string()).collect(),
+        announced: verdict
+            .announced()
+            .iter()
+            .map(|(prefix, _)| prefix.to_string())
+            .collect(),
         reason: verdict.refusal.map(|reason| reason.word()),
     });
     AnnouncementView {
@@ -155,6 +169,10 @@ fn route(prefix: &Prefix, attributes: &Attributes) -> RouteView {
             Origin::Incomplete => "incomplete",
         },
         local_pref: attributes.local_pref,
-        communities: attributes.communities.iter().map(ToString::to_string).collect(),
+        communities: attributes
+            .communities
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     }
 }

@@ -51,7 +51,10 @@ pub(super) fn public(sources: Arc<Sources>) -> Route {
                         Answer::refuse(StatusCode::SERVICE_UNAVAILABLE, text)
                     }
                 },
-                "/metrics" => Answer { content_type: CONTENT_TYPE, ..Answer::text(sources.metrics().await) },
+                "/metrics" => Answer {
+                    content_type: CONTENT_TYPE,
+                    ..Answer::text(sources.metrics().await)
+                },
                 _ => Answer::refuse(StatusCode::NOT_FOUND, "/metrics, /healthz or /readyz\n"),
             }
         })
@@ -78,12 +81,13 @@ pub(super) fn private(sources: Arc<Sources>, level: Level) -> Route {
 
 impl Sources {
     async fn state(&self) -> State {
+        let config = self.config.borrow().view.clone();
         State {
             version: env!("CARGO_PKG_VERSION"),
             node: self.settings.node_name.to_string(),
             uptime_seconds: self.started.elapsed().as_secs(),
             not_ready: self.readiness.check().err().unwrap_or_default(),
-            config: self.config.borrow().view.clone(),
+            config,
             allocator: ask(self.allocator.as_ref()).await,
             speaker: ask(self.speaker.as_ref()).await,
         }
@@ -93,54 +97,209 @@ impl Sources {
         let mut page = Page::default();
         let config = self.config.borrow().view.clone();
         let number = u8::from;
-        page.single("metallb_k8s_client_config_loaded_bool", Kind::Gauge, "1 = some configuration is in force.", number(config.loaded));
-        page.single("metallb_k8s_client_config_stale_bool", Kind::Gauge, "1 = the ConfigMap says something that could not be used.", number(config.stale));
-        self.counters.write(&mut page);
+        page.single(
+            "metallb_k8s_client_config_loaded_bool",
+            Kind::Gauge,
+            "1 = some configuration is in force.",
+            number(config.loaded),
+        );
+        page.single(
+            "metallb_k8s_client_config_stale_bool",
+            Kind::Gauge,
+            "1 = the ConfigMap says something that could not be used.",
+            number(config.stale),
+        );
+        api_server(&mut page, &self.counters);
         if let Some(view) = ask(self.allocator.as_ref()).await {
             allocator(&mut page, &view);
         }
         if let Some(view) = ask(self.speaker.as_ref()).await {
             speaker(&mut page, &view, &self.settings.node_name);
-            page.histogram("loods_event_to_update_seconds", "From a change received from the API server to its UPDATE written.", &self.latency);
+            page.histogram(
+                "loods_event_to_update_seconds",
+                "From a change received from the API server to its UPDATE written.",
+                &self.latency,
+            );
         }
         process::write(&mut page);
         page.into_text()
     }
 }
 
+fn api_server(page: &mut Page, counters: &Counters) {
+    let figures = [
+        (
+            "metallb_k8s_client_updates_total",
+            "Objects that a list or a watch brought.",
+            &counters.updates,
+        ),
+        (
+            "metallb_k8s_client_update_errors_total",
+            "Lists and watches that failed, each try.",
+            &counters.update_errors,
+        ),
+        (
+            "loods_k8s_undecodable_total",
+            "Objects skipped because they did not decode.",
+            &counters.undecodable,
+        ),
+        (
+            "loods_k8s_lists_total",
+            "Full lists taken, the first ones included.",
+            &counters.lists,
+        ),
+        (
+            "loods_k8s_regressions_total",
+            "Times the server's resourceVersion went backwards.",
+            &counters.regressions,
+        ),
+        (
+            "loods_k8s_patches_total",
+            "Status patches that the server took.",
+            &counters.patches,
+        ),
+        (
+            "loods_k8s_patch_conflicts_total",
+            "Status patches refused since the Service had changed or was gone.",
+            &counters.patch_conflicts,
+        ),
+        (
+            "loods_k8s_patch_errors_total",
+            "Status patches that failed otherwise.",
+            &counters.patch_errors,
+        ),
+        (
+            "loods_k8s_events_total",
+            "Kubernetes Events written.",
+            &counters.events,
+        ),
+        (
+            "loods_k8s_events_dropped_total",
+            "Kubernetes Events dropped.",
+            &counters.events_dropped,
+        ),
+        (
+            "loods_k8s_lease_renewals_total",
+            "Lease renewals that the server took.",
+            &counters.lease_renewals,
+        ),
+        (
+            "loods_k8s_lease_errors_total",
+            "Reads and writes of the Lease that failed.",
+            &counters.lease_errors,
+        ),
+    ];
+    for (name, help, counter) in figures {
+        page.single(name, Kind::Counter, help, counter.count());
+    }
+}
+
 fn allocator(page: &mut Page, view: &AllocatorView) {
-    page.single("loods_allocator_leads", Kind::Gauge, "1 = this process holds the Lease.", u8::from(view.leads));
+    page.single(
+        "loods_allocator_leads",
+        Kind::Gauge,
+        "1 = this process holds the Lease.",
+        u8::from(view.leads),
+    );
     if !view.leads {
         return;
     }
-    page.family("metallb_allocator_addresses_total", Kind::Gauge, "Addresses that a pool can give out.");
+    page.family(
+        "metallb_allocator_addresses_total",
+        Kind::Gauge,
+        "Addresses that a pool can give out.",
+    );
     for pool in &view.pools {
-        page.sample("metallb_allocator_addresses_total", &[("pool", &pool.name)], pool.total);
+        page.sample(
+            "metallb_allocator_addresses_total",
+            &[("pool", &pool.name)],
+            pool.total,
+        );
     }
-    page.family("metallb_allocator_addresses_in_use_total", Kind::Gauge, "Addresses of a pool that are given out.");
+    page.family(
+        "metallb_allocator_addresses_in_use_total",
+        Kind::Gauge,
+        "Addresses of a pool that are given out.",
+    );
     for pool in &view.pools {
-        page.sample("metallb_allocator_addresses_in_use_total", &[("pool", &pool.name)], pool.in_use);
+        page.sample(
+            "metallb_allocator_addresses_in_use_total",
+            &[("pool", &pool.name)],
+            pool.in_use,
+        );
     }
-    counted(page, "loods_allocator_services", "Services by reason: InPool, Orphaned, or why they have no address.", view.services.iter().map(|s| s.reason.as_str()));
+    counted(
+        page,
+        "loods_allocator_services",
+        "Services by reason: InPool, Orphaned, or why they have no address.",
+        view.services.iter().map(|s| s.reason.as_str()),
+    );
 }
 
 fn speaker(page: &mut Page, view: &SpeakerView, node: &str) {
-    page.family("metallb_speaker_announced", Kind::Gauge, "1 = this node announces the address.");
+    page.family(
+        "metallb_speaker_announced",
+        Kind::Gauge,
+        "1 = this node announces the address.",
+    );
     for service in &view.services {
-        for address in service.addresses.iter().filter(|address| !address.announced.is_empty()) {
-            let labels = [("service", &*service.service), ("protocol", "bgp"), ("node", node), ("ip", &*address.address)];
+        for address in service
+            .addresses
+            .iter()
+            .filter(|address| !address.announced.is_empty())
+        {
+            let labels = [
+                ("service", &*service.service),
+                ("protocol", "bgp"),
+                ("node", node),
+                ("ip", &*address.address),
+            ];
             page.sample("metallb_speaker_announced", &labels, 1);
         }
     }
-    let refused = view.services.iter().flat_map(|service| &service.addresses).filter_map(|address| address.reason);
-    counted(page, "loods_speaker_not_announced", "Addresses that this node does not announce, by reason.", refused);
+    let refused = view
+        .services
+        .iter()
+        .flat_map(|service| &service.addresses)
+        .filter_map(|address| address.reason);
+    counted(
+        page,
+        "loods_speaker_not_announced",
+        "Addresses that this node does not announce, by reason.",
+        refused,
+    );
     type Figure = fn(&PeerView) -> u64;
     let figures: [(&str, Kind, &str, Figure); 5] = [
-        ("metallb_bgp_session_up", Kind::Gauge, "1 = Established.", |p| u64::from(p.established_seconds.is_some())),
-        ("metallb_bgp_updates_total", Kind::Counter, "UPDATEs sent, withdrawals included.", |p| p.updates_sent),
-        ("metallb_bgp_announced_prefixes_total", Kind::Gauge, "Prefixes that the peer was sent.", |p| p.advertised.len() as u64),
-        ("metallb_bgp_pending_prefixes_total", Kind::Gauge, "Prefixes that the peer should have.", |p| p.wanted as u64),
-        ("loods_bgp_received_prefixes_total", Kind::Counter, "Prefixes that the peer sent, counted and dropped.", |p| p.prefixes_received),
+        (
+            "metallb_bgp_session_up",
+            Kind::Gauge,
+            "1 = Established.",
+            |p| u64::from(p.established_seconds.is_some()),
+        ),
+        (
+            "metallb_bgp_updates_total",
+            Kind::Counter,
+            "UPDATEs sent, withdrawals included.",
+            |p| p.updates_sent,
+        ),
+        (
+            "metallb_bgp_announced_prefixes_total",
+            Kind::Gauge,
+            "Prefixes that the peer was sent.",
+            |p| p.advertised.len() as u64,
+        ),
+        (
+            "metallb_bgp_pending_prefixes_total",
+            Kind::Gauge,
+            "Prefixes that the peer should have.",
+            |p| p.wanted as u64,
+        ),
+        (
+            "loods_bgp_received_prefixes_total",
+            Kind::Counter,
+            "Prefixes that the peer sent, counted and dropped.",
+            |p| p.prefixes_received,
+        ),
     ];
     for (name, kind, help, figure) in figures {
         page.family(name, kind, help);

@@ -12,6 +12,7 @@
 
 mod session;
 mod socket;
+mod view;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -29,6 +30,7 @@ use crate::bgp::types::{Attributes, Prefix};
 use crate::config::Peer;
 use crate::observe::histogram::Histogram;
 use crate::observe::views::PeerView;
+use view::Standing;
 
 /// How long a stop may take before sessions are cut.
 const STOP_LIMIT: Duration = Duration::from_millis(1500);
@@ -66,7 +68,7 @@ struct Shared {
     /// When the oldest change was received that this session has not written yet.
     oldest: Mutex<Option<Instant>>,
     latency: Arc<Histogram>,
-    view: Mutex<PeerView>,
+    standing: Mutex<Standing>,
     updates_sent: AtomicU64,
     prefixes_received: AtomicU64,
 }
@@ -76,7 +78,12 @@ impl Speakers {
     /// before [`Speakers::open`]. `latency` takes the time from a change
     /// received to its UPDATE written.
     pub fn new(node_name: Arc<str>, latency: Arc<Histogram>) -> Self {
-        Self { node_name, latency, open: false, sessions: Vec::new() }
+        Self {
+            node_name,
+            latency,
+            open: false,
+            sessions: Vec::new(),
+        }
     }
 
     /// Every list is in: tables and their End-of-RIB may go out.
@@ -93,7 +100,9 @@ impl Speakers {
     pub fn set_peers(&mut self, peers: &[Arc<Peer>], routes: &BTreeMap<Prefix, Arc<Attributes>>) {
         let mut before = std::mem::take(&mut self.sessions);
         for peer in peers {
-            let same = before.iter().position(|session| session.shared.peer.same_session(peer));
+            let same = before
+                .iter()
+                .position(|session| session.shared.peer.same_session(peer));
             let session = match same {
                 Some(place) => before.swap_remove(place),
                 None => self.start(Arc::clone(peer), routes),
@@ -124,7 +133,10 @@ impl Speakers {
 
     /// What each session holds now, in the order of the configuration.
     pub fn views(&self) -> Vec<PeerView> {
-        self.sessions.iter().map(|session| session.shared.view()).collect()
+        self.sessions
+            .iter()
+            .map(|session| session.shared.view())
+            .collect()
     }
 
     /// Says Cease with a text to every peer. The future ends when all have it,
@@ -155,7 +167,7 @@ impl Speakers {
             wake: Notify::new(),
             oldest: Mutex::new(None),
             latency: Arc::clone(&self.latency),
-            view: Mutex::default(),
+            standing: Mutex::default(),
             updates_sent: AtomicU64::new(0),
             prefixes_received: AtomicU64::new(0),
         });
@@ -173,7 +185,12 @@ async fn supervise(shared: Arc<Shared>, stop: Stop) {
         let Err(failed) = driven.await else { return };
         tracing::error!(peer = %shared.name(), "internal error in this session, it starts again: {failed}");
         shared.rib().session_down();
-        if stop.token.run_until_cancelled(tokio::time::sleep(AFTER_PANIC)).await.is_none() {
+        if stop
+            .token
+            .run_until_cancelled(tokio::time::sleep(AFTER_PANIC))
+            .await
+            .is_none()
+        {
             return;
         }
     }
@@ -200,10 +217,14 @@ impl Shared {
     }
 
     fn view(&self) -> PeerView {
-        let mut view = lock(&self.view).clone();
+        let standing = lock(&self.standing).clone();
+        let mut view = view::of(&self.peer, &standing, Instant::now());
         let rib = self.rib();
         view.wanted = rib.wanted_len();
-        view.advertised = rib.advertised().map(|(prefix, _)| prefix.to_string()).collect();
+        view.advertised = rib
+            .advertised()
+            .map(|(prefix, _)| prefix.to_string())
+            .collect();
         view.updates_sent = self.updates_sent.load(Relaxed);
         view.prefixes_received = self.prefixes_received.load(Relaxed);
         view

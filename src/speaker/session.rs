@@ -13,14 +13,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use tokio::io::Interest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
 use super::socket::{self, DialError};
+use super::view::Standing;
 use super::{Shared, Stop, lock};
 use crate::bgp::pack;
-use crate::bgp::peer::{Input, Output, Peer, PeerSettings, Role};
-use crate::bgp::types::{Negotiated, NextHop};
+use crate::bgp::peer::{DownReason, Input, Output, Peer, PeerSettings, Role};
+use crate::bgp::types::{Family, Negotiated, NextHop, RouterId};
 use crate::bgp::wire::message::Message;
 use crate::bgp::wire::{self, DecodeContext};
 
@@ -30,13 +31,15 @@ const LOW_WATER: usize = 64 << 10;
 const BATCH: usize = 4096;
 /// Octets read at a time.
 const CHUNK: usize = 16 << 10;
+/// The largest message before anything else is agreed on (RFC 4271 §4).
+const SMALL_MESSAGES: usize = 4096;
 /// How long a connection that is being closed may take for its last message.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Speaks to one peer until told to stop.
 pub(super) async fn drive(shared: Arc<Shared>, stop: Stop) {
     let mut driver = Driver::new(shared);
-    driver.machine.handle(Input::Start, Instant::now(), &mut driver.outputs);
+    driver.tell(Input::Start);
     loop {
         driver.obey();
         driver.fill();
@@ -52,7 +55,12 @@ pub(super) async fn drive(shared: Arc<Shared>, stop: Stop) {
                 driver.stopped = true;
                 driver.tell(Input::Stop(stop.text()));
             }
-            () = sleep_until(deadline) => driver.machine.poll(Instant::now(), &mut driver.outputs),
+            () = sleep_until(deadline) => {
+                // What the socket holds first: a late driver is not a silent peer.
+                driver.read();
+                driver.machine.poll(Instant::now(), &mut driver.outputs);
+                driver.changed = true;
+            }
             dialled = answer(&mut driver.dialling) => driver.dialled(dialled),
             ready = ready(driver.connection.as_ref()) => {
                 match ready {
@@ -65,7 +73,7 @@ pub(super) async fn drive(shared: Arc<Shared>, stop: Stop) {
                     Err(error) => driver.closed(&error.to_string()),
                 }
             }
-            () = shared_wake(&driver.shared), if driver.session.is_some() => {}
+            () = driver.shared.wake.notified(), if driver.session.is_some() => {}
         }
     }
     for farewell in driver.farewells {
@@ -83,6 +91,8 @@ struct Driver {
     /// Connections that still say goodbye.
     farewells: Vec<tokio::task::JoinHandle<()>>,
     stopped: bool,
+    /// The machine has moved since it was last shown.
+    changed: bool,
 }
 
 struct Connection {
@@ -98,16 +108,14 @@ struct Connection {
 struct Established {
     negotiated: Negotiated,
     next_hop: NextHop,
-    since: Instant,
     /// When the oldest change was received that is in `output`.
     oldest: Option<Instant>,
 }
 
 impl Driver {
     fn new(shared: Arc<Shared>) -> Self {
-        let settings = settings(&shared);
         Self {
-            machine: Peer::new(settings, seed(&shared), Instant::now()),
+            machine: Peer::new(settings(&shared), seed(&shared)),
             shared,
             outputs: Vec::new(),
             dialling: None,
@@ -115,12 +123,309 @@ impl Driver {
             session: None,
             farewells: Vec::new(),
             stopped: false,
+            changed: true,
         }
     }
 
     fn tell(&mut self, input: Input) {
-        self.machine.handle(input, Instant::now(), &mut self.outputs);
+        self.changed |= !matches!(input, Input::Wrote(_) | Input::WriteBlocked(_));
+        self.machine
+            .handle(input, Instant::now(), &mut self.outputs);
     }
+
+    /// Carries out what the machine ordered, and what follows from that.
+    fn obey(&mut self) {
+        while !self.outputs.is_empty() {
+            for output in std::mem::take(&mut self.outputs) {
+                match output {
+                    Output::Dial => {
+                        let peer = Arc::clone(&self.shared.peer);
+                        self.dialling = Some(Box::pin(async move { socket::dial(&peer).await }));
+                    }
+                    Output::Send(_, message) => {
+                        if let Some(connection) = &mut self.connection {
+                            message.encode(&mut connection.output);
+                        }
+                    }
+                    Output::Close(_) => self.close(),
+                    Output::Up(_, negotiated) => self.up(negotiated),
+                    Output::Down(reason) => self.down(&reason),
+                    Output::Failed(reason) => {
+                        tracing::info!(peer = %self.shared.name(), "no session: {reason}");
+                    }
+                    Output::Refresh(family) => self.shared.rib().refresh(family),
+                }
+            }
+        }
+    }
+
+    fn dialled(&mut self, result: Result<TcpStream, DialError>) {
+        self.dialling = None;
+        match result {
+            Ok(stream) => {
+                self.connection = Some(Connection {
+                    stream,
+                    input: Vec::new(),
+                    output: Vec::new(),
+                    written: 0,
+                    context: DecodeContext::default(),
+                    limit: SMALL_MESSAGES,
+                });
+                self.tell(Input::Connected(Role::Active));
+            }
+            Err(error) => self.tell(Input::ConnectFailed(error.to_string())),
+        }
+    }
+
+    fn up(&mut self, negotiated: Negotiated) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let address = match connection.stream.local_addr() {
+            Ok(local) => local.ip(),
+            Err(error) => return self.closed(&error.to_string()),
+        };
+        connection.context = DecodeContext::of(&negotiated);
+        connection.limit = negotiated.message_limit();
+        self.shared.rib().session_up(&negotiated.families);
+        tracing::info!(peer = %self.shared.name(), hold = ?negotiated.hold_time, "session established");
+        let next_hop = NextHop {
+            address,
+            link_local: None,
+        };
+        self.session = Some(Established {
+            negotiated,
+            next_hop,
+            oldest: None,
+        });
+    }
+
+    fn down(&mut self, reason: &DownReason) {
+        self.session = None;
+        tracing::warn!(peer = %self.shared.name(), "session down: {reason}");
+        self.shared.rib().session_down();
+        // What was not written is part of the next session's first table.
+        lock(&self.shared.oldest).take();
+    }
+
+    /// Ends the dial or the connection. What waits to be written, a
+    /// NOTIFICATION mostly, still gets its chance.
+    fn close(&mut self) {
+        self.dialling = None;
+        if let Some(connection) = self.connection.take() {
+            self.farewells.retain(|farewell| !farewell.is_finished());
+            self.farewells.push(tokio::spawn(connection.farewell()));
+        }
+    }
+
+    /// The connection broke by itself.
+    fn closed(&mut self, why: &str) {
+        self.connection = None;
+        self.tell(Input::Closed(Role::Active, why.to_owned()));
+    }
+
+    /// Takes routes from the rib while the socket keeps up.
+    fn fill(&mut self) {
+        let (Some(session), Some(connection)) = (&mut self.session, &mut self.connection) else {
+            return;
+        };
+        while connection.output.len() - connection.written < LOW_WATER {
+            let mut rib = self.shared.rib();
+            let batch = rib.take(BATCH);
+            drop(rib);
+            if batch.is_empty() {
+                break;
+            }
+            if session.oldest.is_none() {
+                session.oldest = lock(&self.shared.oldest).take();
+            }
+            let messages = pack::pack(
+                &batch.routes,
+                &session.negotiated,
+                &session.next_hop,
+                &mut connection.output,
+            );
+            self.shared.updates_sent.fetch_add(messages as u64, Relaxed);
+            for family in batch.end_of_rib {
+                pack::end_of_rib(family, &mut connection.output);
+            }
+        }
+    }
+
+    /// Writes what the socket takes now.
+    fn write(&mut self) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        if connection.output.is_empty() {
+            return;
+        }
+        match connection.write() {
+            Ok(wrote) => {
+                let whole = connection.output.is_empty();
+                if wrote {
+                    self.tell(Input::Wrote(Role::Active));
+                }
+                if !whole {
+                    self.tell(Input::WriteBlocked(Role::Active));
+                } else if let Some(received) = self
+                    .session
+                    .as_mut()
+                    .and_then(|session| session.oldest.take())
+                {
+                    self.shared.latency.observe(received.elapsed());
+                }
+            }
+            Err(error) => self.closed(&format!("cannot write: {error}")),
+        }
+    }
+
+    /// Reads what the socket has, up to a chunk, and hands over each message in it.
+    fn read(&mut self) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        match connection.read() {
+            Ok(Some(0)) => return self.closed("the peer closed the connection"),
+            Ok(_) => {}
+            Err(error) => return self.closed(&format!("cannot read: {error}")),
+        }
+        let mut used = 0;
+        // A message may end the connection, and change how the next one is read.
+        while let Some(connection) = &self.connection {
+            let rest = connection.input.get(used..).unwrap_or_default();
+            let message = match wire::frame(rest, connection.limit) {
+                Ok(None) => break,
+                Ok(Some(length)) => {
+                    used += length;
+                    wire::decode(&rest[..length], &connection.context)
+                }
+                Err(notification) => Err(notification),
+            };
+            if let Ok(Message::Update(update)) = &message {
+                self.shared
+                    .prefixes_received
+                    .fetch_add(update.reach.len() as u64, Relaxed);
+                for fault in &update.faults {
+                    tracing::warn!(peer = %self.shared.name(), "UPDATE received: {fault}");
+                }
+            }
+            self.tell(Input::Received(Role::Active, message));
+            self.obey();
+        }
+        if let Some(connection) = &mut self.connection {
+            connection.input.drain(..used);
+        }
+    }
+
+    /// Shows how the session stands, if that has changed.
+    fn publish(&mut self) {
+        if std::mem::take(&mut self.changed) {
+            let local_address = self
+                .session
+                .as_ref()
+                .map(|session| session.next_hop.address);
+            *lock(&self.shared.standing) = Standing {
+                summary: Some(self.machine.summary()),
+                local_address,
+            };
+        }
+    }
+}
+
+impl Connection {
+    /// Writes once or more, until everything is written or the socket is full;
+    /// whether it took anything.
+    fn write(&mut self) -> io::Result<bool> {
+        let mut wrote = false;
+        while self.written < self.output.len() {
+            match self.stream.try_write(&self.output[self.written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.written += count;
+                    wrote = true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(wrote),
+                Err(error) => return Err(error),
+            }
+        }
+        self.written = 0;
+        self.output.clear();
+        // A first table leaves a large buffer behind; changes need little.
+        self.output.shrink_to(LOW_WATER);
+        Ok(wrote)
+    }
+
+    /// Reads once. `None`: there was nothing after all.
+    fn read(&mut self) -> io::Result<Option<usize>> {
+        let mut chunk = [0; CHUNK];
+        match self.stream.try_read(&mut chunk) {
+            Ok(count) => {
+                self.input.extend_from_slice(&chunk[..count]);
+                Ok(Some(count))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes what is left, says that no more comes, and reads until the peer
+    /// has closed too: to close with octets unread would be a reset, and a
+    /// reset can overtake the NOTIFICATION.
+    async fn farewell(self) {
+        let rest = self.output.get(self.written..).unwrap_or_default().to_vec();
+        let mut stream = self.stream;
+        let _ = tokio::time::timeout(FAREWELL, async move {
+            stream.write_all(&rest).await?;
+            stream.shutdown().await?;
+            let mut chunk = [0; 1024];
+            while stream.read(&mut chunk).await? > 0 {}
+            io::Result::Ok(())
+        })
+        .await;
+    }
+}
+
+/// What the machine has to know of the configured peer.
+fn settings(shared: &Shared) -> PeerSettings {
+    let peer = &shared.peer;
+    let router_id = peer
+        .router_id
+        .or_else(|| match socket::local_address_towards(peer) {
+            Some(IpAddr::V4(address)) => RouterId::new(address),
+            _ => None,
+        });
+    PeerSettings {
+        local_asn: peer.my_asn,
+        peer_asn: peer.peer_asn,
+        router_id: router_id.unwrap_or_else(|| named_router_id(&shared.node_name)),
+        hold_time: peer.hold_time,
+        keepalive_time: peer.keepalive_time,
+        families: [Family::of(peer.address)].into(),
+        dial: true,
+        connect_timeout: PeerSettings::CONNECT_TIMEOUT,
+    }
+}
+
+/// A router id for a node without an IPv4 address: any non-zero number that is
+/// its own will do (RFC 6286 §2.1), and the same one after a restart.
+fn named_router_id(node: &str) -> RouterId {
+    let hash = u32::try_from(fnv(node.as_bytes()) >> 32)
+        .unwrap_or(1)
+        .max(1);
+    RouterId::new(hash.into()).expect("it is at least 1")
+}
+
+/// Each peer of each node gets its own jitter.
+fn seed(shared: &Shared) -> u64 {
+    fnv(format!("{} {}", shared.node_name, shared.name()).as_bytes())
+}
+
+/// FNV-1a, 64 bits: the same for the same name, today and after an upgrade.
+fn fnv(octets: &[u8]) -> u64 {
+    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
+        (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 async fn sleep_until(deadline: Option<Instant>) {
@@ -146,13 +451,13 @@ async fn answer(
 async fn ready(connection: Option<&Connection>) -> io::Result<tokio::io::Ready> {
     match connection {
         Some(connection) => {
-            let wanted = if connection.output.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+            let wanted = if connection.output.is_empty() {
+                Interest::READABLE
+            } else {
+                Interest::READABLE | Interest::WRITABLE
+            };
             connection.stream.ready(wanted).await
         }
         None => pending().await,
     }
-}
-
-async fn shared_wake(shared: &Shared) {
-    shared.wake.notified().await;
 }

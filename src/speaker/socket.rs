@@ -18,7 +18,9 @@ const CS6: u32 = 0xC0;
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// The kernel did not take the password: without it the peer is not dialled.
-    #[error("the TCP MD5 password of peer {peer} cannot be set: {source}; does this kernel have TCP MD5 (RFC 2385)?")]
+    #[error(
+        "the TCP MD5 password of peer {peer} cannot be set: {source}; does this kernel have TCP MD5 (RFC 2385)?"
+    )]
     Password {
         /// Address and port dialled.
         peer: SocketAddr,
@@ -26,7 +28,9 @@ pub enum DialError {
         source: io::Error,
     },
     /// The source address is not one of this node's.
-    #[error("source-address {address} cannot be used to dial {peer}: {source}; is it an address of this node?")]
+    #[error(
+        "source-address {address} cannot be used to dial {peer}: {source}; is it an address of this node?"
+    )]
     Source {
         /// The configured source.
         address: IpAddr,
@@ -71,8 +75,14 @@ pub async fn dial(peer: &Peer) -> Result<TcpStream, DialError> {
     let remote = remote(peer)?;
     let socket = prepare(peer, remote)?;
     let md5 = peer.password.is_some();
-    let stream = TcpSocket::from_std_stream(socket.into()).connect(remote).await;
-    stream.map_err(|source| DialError::Connect { peer: remote, md5, source })
+    let stream = TcpSocket::from_std_stream(socket.into())
+        .connect(remote)
+        .await;
+    stream.map_err(|source| DialError::Connect {
+        peer: remote,
+        md5,
+        source,
+    })
 }
 
 /// The address from which the kernel would reach a peer now, without sending
@@ -107,22 +117,40 @@ fn remote(peer: &Peer) -> Result<SocketAddr, DialError> {
 }
 
 fn prepare(peer: &Peer, remote: SocketAddr) -> Result<Socket, DialError> {
-    let no_socket = |source| DialError::Socket { peer: remote, source };
-    let socket = Socket::new(Domain::for_address(remote), Type::STREAM, Some(Protocol::TCP)).map_err(no_socket)?;
+    let no_socket = |source| DialError::Socket {
+        peer: remote,
+        source,
+    };
+    let socket = Socket::new(
+        Domain::for_address(remote),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )
+    .map_err(no_socket)?;
     socket.set_nonblocking(true).map_err(no_socket)?;
     socket.set_tcp_nodelay(true).map_err(no_socket)?;
     if let Some(password) = &peer.password {
         // Before the SYN: it must be signed already (RFC 2385 §2.0).
-        set_md5_key(&socket, remote, password.0.as_bytes())
-            .map_err(|source| DialError::Password { peer: remote, source })?;
+        set_md5_key(&socket, remote, password.0.as_bytes()).map_err(|source| {
+            DialError::Password {
+                peer: remote,
+                source,
+            }
+        })?;
     }
     if let Some(address) = peer.source {
         let local = SockAddr::from(SocketAddr::new(address, 0));
-        socket.bind(&local).map_err(|source| DialError::Source { address, peer: remote, source })?;
+        socket.bind(&local).map_err(|source| DialError::Source {
+            address,
+            peer: remote,
+            source,
+        })?;
     }
     // A writer blocked on a dead peer ends with the session, not after TCP's quarter of an hour.
     let give_up = peer.hold_time.max(Duration::from_secs(10));
-    socket.set_tcp_user_timeout(Some(give_up)).map_err(no_socket)?;
+    socket
+        .set_tcp_user_timeout(Some(give_up))
+        .map_err(no_socket)?;
     // Only a hint for queues on the way: a host that refuses it still peers.
     let one_hop = peer.ebgp_multihop == Some(false) && peer.my_asn != peer.peer_asn;
     match remote {
@@ -154,14 +182,21 @@ struct TcpMd5Sig {
     key: [u8; libc::TCP_MD5SIG_MAXKEYLEN],
 }
 
-const _: () = assert!(size_of::<TcpMd5Sig>() == 216, "the kernel's tcp_md5sig has 216 octets");
+const _: () = assert!(
+    size_of::<TcpMd5Sig>() == 216,
+    "the kernel's tcp_md5sig has 216 octets"
+);
 
 fn set_md5_key(socket: &Socket, remote: SocketAddr, password: &[u8]) -> io::Result<()> {
     let mut key = [0; libc::TCP_MD5SIG_MAXKEYLEN];
     let Some(place) = key.get_mut(..password.len()) else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!("it has {} octets and the kernel takes {}", password.len(), libc::TCP_MD5SIG_MAXKEYLEN),
+            format!(
+                "it has {} octets and the kernel takes {}",
+                password.len(),
+                libc::TCP_MD5SIG_MAXKEYLEN
+            ),
         ));
     };
     place.copy_from_slice(password);
@@ -170,7 +205,8 @@ fn set_md5_key(socket: &Socket, remote: SocketAddr, password: &[u8]) -> io::Resu
         address: storage_of(&remote),
         flags: 0,
         prefix_length: 0,
-        key_length: u16::try_from(password.len()).expect("at most TCP_MD5SIG_MAXKEYLEN, checked above"),
+        key_length: u16::try_from(password.len())
+            .expect("at most TCP_MD5SIG_MAXKEYLEN, checked above"),
         interface_index: 0,
         key,
     };
@@ -195,11 +231,24 @@ fn storage_of(address: &SockAddr) -> libc::sockaddr_storage {
 #[allow(unsafe_code)]
 fn set_option<T: Copy>(socket: &Socket, level: i32, name: i32, value: &T) -> io::Result<()> {
     use std::os::fd::AsRawFd;
-    let length = libc::socklen_t::try_from(size_of::<T>()).expect("an option has a few hundred octets");
+    let length =
+        libc::socklen_t::try_from(size_of::<T>()).expect("an option has a few hundred octets");
     // SAFETY: the descriptor is open as long as `socket` is borrowed; `value`
     // points to `length` readable octets of a plain `repr(C)` value.
-    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const *value).cast(), length) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const *value).cast(),
+            length,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 #[allow(unsafe_code)]
@@ -229,7 +278,10 @@ mod tests {
     #[test]
     fn a_route_to_loopback_starts_at_loopback() {
         let peer = crate::config::tests_support::peer("127.0.0.1");
-        assert_eq!(local_address_towards(&peer), Some("127.0.0.1".parse().expect("an address")));
+        assert_eq!(
+            local_address_towards(&peer),
+            Some("127.0.0.1".parse().expect("an address"))
+        );
     }
 
     #[test]
@@ -237,6 +289,9 @@ mod tests {
         let mut peer = crate::config::tests_support::peer("fe80::1");
         peer.zone = Some("nosuch0".into());
         let refused = remote(&peer).expect_err("there is no such interface");
-        assert_eq!(refused.to_string(), "peer-address fe80::1%nosuch0: this node has no interface nosuch0");
+        assert_eq!(
+            refused.to_string(),
+            "peer-address fe80::1%nosuch0: this node has no interface nosuch0"
+        );
     }
 }

@@ -1,17 +1,25 @@
-//! Cluster.
+//! The whole product against a real control plane and real routers: two
+//! allocators, three speakers on nodes n1…n3, each a process of its own as
+//! nobody, with the rights of `manifests/loods.yaml` and no other.
+//!
+//! The router is FRR with the article's internal session, ASN 65559 and
+//! password; BIRD is a second one with an external session. What is asserted
+//! is what users see: `kubectl get svc`, and the routers' own tables. Where
+//! something must *not* happen, everything that FRR heard is recorded, a
+//! marker route is made last, and nothing may lie before it (see [`stage`]).
+//!
+//! The control plane and the routers are started once; each test starts its
+//! own Loods and clears up its objects.
+
 #[path = "../support/mod.rs"]
 mod support;
-#[test]
-#[ignore = "needs root: tests/run runs it"]
-fn plane_starts() {
-    let lab = support::lab::Lab::new();
-    let t = std::time::Instant::now();
-    let plane = support::control_plane::ControlPlane::start(&lab);
-    println!("{:?}", t.elapsed());
-    println!("{}", plane.kubectl(&["version"]));
-    let t = std::time::Instant::now();
-    println!("{}", plane.kubectl(&["get", "svc"]));
-    println!("{:?}", t.elapsed());
-    let proxy = support::apiproxy::ApiProxy::start(lab.core(), &plane);
-    plane.kubeconfig(&lab.dir().join("x"), "default", "default", &proxy.server());
-}
+
+mod article;
+mod configuration;
+mod daemon;
+mod endpoints;
+mod leaders;
+mod outages;
+mod rights;
+mod stage;
+mod world;

@@ -18,13 +18,17 @@ impl ApiProxy {
     /// Starts a proxy on the host's loopback.
     pub fn start(host: &Host, plane: &ControlPlane) -> ApiProxy {
         let mut command = host.command(tools::apiproxy());
-        command.args(["--upstream", &plane.server(), "--authority"]).arg(plane.authority());
-        let process = Process::start(host, "apiproxy", command);
-        let proxy = ApiProxy { host: host.clone(), process };
-        wait::until("the proxy answers", || {
-            proxy.host.http_body("http://127.0.0.1:9001/").map_err(|_| proxy.process.tail(3)).map(drop)
+        command
+            .args(["--upstream", &plane.server(), "--authority"])
+            .arg(plane.authority());
+        let mut process = Process::start(host, "apiproxy", command);
+        process.wait("the proxy answers", || {
+            host.http_body("http://127.0.0.1:9001/")
         });
-        proxy
+        ApiProxy {
+            host: host.clone(),
+            process,
+        }
     }
 
     /// The server that a kubeconfig names to go through here.
@@ -75,23 +79,36 @@ impl ApiProxy {
     /// Waits until at least `count` writes are held.
     #[track_caller]
     pub fn wait_held(&self, count: u64) {
-        wait::until(&format!("{count} writes are held in the proxy of {}", self.host.name), || {
-            let seen = self.seen();
-            wait::check(seen["held"].as_u64() >= Some(count), seen)
-        });
+        wait::until(
+            &format!("{count} writes are held in the proxy of {}", self.host.name),
+            || {
+                let seen = self.seen();
+                wait::check(seen["held"].as_u64() >= Some(count), seen)
+            },
+        );
     }
 
     /// What has come by: requests, lists, watches, held, writes.
     #[track_caller]
     pub fn seen(&self) -> Value {
-        let text = self.host.http_body("http://127.0.0.1:9001/").expect("the proxy answers");
+        let text = self
+            .host
+            .http_body("http://127.0.0.1:9001/")
+            .expect("the proxy answers");
         serde_json::from_str(&text).expect("the proxy answers in JSON")
     }
 
     #[track_caller]
     fn set(&self, faults: &Value) {
         let mut command = self.host.command("curl");
-        command.args(["-sS", "--fail-with-body", "-X", "PUT", "--data-binary", &faults.to_string()]);
+        command.args([
+            "-sS",
+            "--fail-with-body",
+            "-X",
+            "PUT",
+            "--data-binary",
+            &faults.to_string(),
+        ]);
         run(command.arg("http://127.0.0.1:9001/"));
     }
 }

@@ -5,7 +5,7 @@ use super::process::Process;
 use super::wait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A running BIRD.
 pub struct Bird {
@@ -26,14 +26,18 @@ impl Bird {
         command.args(["-f", "-c"]).arg(&file).arg("-s").arg(&socket);
         command.arg("-P").arg(host.dir.join("bird.pid"));
         let daemon = Process::start(host, "bird", command);
-        let bird = Bird { host: host.clone(), socket, daemon };
+        let bird = Bird {
+            host: host.clone(),
+            socket,
+            daemon,
+        };
         wait::until("BIRD answers birdc", || bird.birdc("show status").map(drop));
         bird
     }
 
     /// One command as at BIRD's console.
     pub fn birdc(&self, command: &str) -> Result<String, String> {
-        attempt(self.host.command("birdc").arg("-s").arg(&self.socket).args(command.split(' ')))
+        birdc(&self.host, &self.socket, command)
     }
 
     /// Protocols by name with what `show protocols` says last, such as
@@ -41,7 +45,9 @@ impl Bird {
     #[track_caller]
     pub fn sessions(&self) -> BTreeMap<String, String> {
         let text = self.birdc("show protocols").expect("BIRD answers");
-        let rows = text.lines().filter(|line| line.split_whitespace().nth(1) == Some("BGP"));
+        let rows = text
+            .lines()
+            .filter(|line| line.split_whitespace().nth(1) == Some("BGP"));
         rows.filter_map(|row| {
             let mut words = row.split_whitespace();
             let name = words.next()?.to_string();
@@ -55,7 +61,10 @@ impl Bird {
     pub fn wait_established(&self, count: usize) {
         wait::until(&format!("BIRD has {count} sessions Established"), || {
             let sessions = self.sessions();
-            let up = sessions.values().filter(|state| state.as_str() == "Established").count();
+            let up = sessions
+                .values()
+                .filter(|state| state.as_str() == "Established")
+                .count();
             wait::check(up == count, sessions)
         });
     }
@@ -81,7 +90,8 @@ impl Bird {
     /// `show route PREFIX all`: the text with every attribute.
     #[track_caller]
     pub fn attributes(&self, prefix: &str) -> String {
-        self.birdc(&format!("show route {prefix} all")).expect("BIRD answers")
+        self.birdc(&format!("show route {prefix} all"))
+            .expect("BIRD answers")
     }
 
     /// Waits until `prefix` is there by exactly these next hops (none: gone).
@@ -93,4 +103,13 @@ impl Bird {
             wait::check(seen == wanted, seen)
         });
     }
+}
+
+fn birdc(host: &Host, socket: &Path, command: &str) -> Result<String, String> {
+    attempt(
+        host.command("birdc")
+            .arg("-s")
+            .arg(socket)
+            .args(command.split(' ')),
+    )
 }

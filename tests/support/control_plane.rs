@@ -38,10 +38,18 @@ impl ControlPlane {
         let programs = dir.join("bin");
         fs::create_dir_all(&programs).expect("a directory for the control plane");
         let kube = tools::kube();
-        for part in ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"] {
+        for part in [
+            "etcd",
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kubectl",
+        ] {
             std::os::unix::fs::symlink(&kube, programs.join(part)).expect("a link to the program");
         }
-        run(Command::new("openssl").args(["genrsa", "-out"]).arg(dir.join("sa.key")).arg("2048"));
+        run(Command::new("openssl")
+            .args(["genrsa", "-out"])
+            .arg(dir.join("sa.key"))
+            .arg("2048"));
         let tokens = format!(
             "{ADMIN},admin,1,\"system:masters\"\n{CONTROLLERS},system:kube-controller-manager,2,\n"
         );
@@ -53,12 +61,26 @@ impl ControlPlane {
             wait::check(dir.join("certs/apiserver.crt").exists(), api.tail(3))
         });
         write_kubeconfig(&host, &dir.join("admin.conf"), &server(&host), ADMIN);
-        write_kubeconfig(&host, &dir.join("controllers.conf"), &server(&host), CONTROLLERS);
+        write_kubeconfig(
+            &host,
+            &dir.join("controllers.conf"),
+            &server(&host),
+            CONTROLLERS,
+        );
         let controllers = start_controllers(&host, &programs, &dir);
 
-        let plane = ControlPlane { host, programs, dir, api, etcd, controllers };
+        let plane = ControlPlane {
+            host,
+            programs,
+            dir,
+            api,
+            etcd,
+            controllers,
+        };
         wait::until("the API has the default ServiceAccount", || {
-            plane.try_read("/api/v1/namespaces/default/serviceaccounts/default").map(drop)
+            plane
+                .try_read("/api/v1/namespaces/default/serviceaccounts/default")
+                .map(drop)
         });
         plane
     }
@@ -81,20 +103,26 @@ impl ControlPlane {
     /// Starts kube-apiserver again on the same data.
     pub fn start_api(&mut self) {
         self.api = start_api(&self.host, &self.programs, &self.dir);
-        wait::until("the API answers again", || self.try_read("/readyz").map(drop));
+        wait::until("the API answers again", || {
+            self.try_read("/readyz").map(drop)
+        });
     }
 
     /// `kubectl`, as the user has it: what it prints on both outputs, or its failure.
     pub fn try_kubectl(&self, arguments: &[&str]) -> Result<String, String> {
         let mut command = self.host.command(self.programs.join("kubectl"));
-        command.env("HOME", &self.dir).arg("--kubeconfig").arg(self.dir.join("admin.conf"));
+        command
+            .env("HOME", &self.dir)
+            .arg("--kubeconfig")
+            .arg(self.dir.join("admin.conf"));
         attempt(command.args(arguments))
     }
 
     /// [`Self::try_kubectl`], where a failure ends the test.
     #[track_caller]
     pub fn kubectl(&self, arguments: &[&str]) -> String {
-        self.try_kubectl(arguments).unwrap_or_else(|failure| panic!("{failure}"))
+        self.try_kubectl(arguments)
+            .unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     /// `kubectl create -f -`, as the article's author types it.
@@ -124,19 +152,22 @@ impl ControlPlane {
     /// [`Self::try_read`], where a failure ends the test.
     #[track_caller]
     pub fn read(&self, path: &str) -> Value {
-        self.try_read(path).unwrap_or_else(|failure| panic!("{failure}"))
+        self.try_read(path)
+            .unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     /// POSTs an object.
     #[track_caller]
     pub fn post(&self, path: &str, object: &Value) -> Value {
-        self.request("POST", path, Some(object)).unwrap_or_else(|failure| panic!("{failure}"))
+        self.request("POST", path, Some(object))
+            .unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     /// A merge patch.
     #[track_caller]
     pub fn patch(&self, path: &str, change: &Value) -> Value {
-        self.request("PATCH", path, Some(change)).unwrap_or_else(|failure| panic!("{failure}"))
+        self.request("PATCH", path, Some(change))
+            .unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     /// DELETEs an object or a collection; what is not there is gone already.
@@ -151,12 +182,29 @@ impl ControlPlane {
 
     fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
         let mut command = self.host.command("curl");
-        command.args(["-sS", "--fail-with-body", "--max-time", "10", "-X", method, "--cacert"]);
+        command.args([
+            "-sS",
+            "--fail-with-body",
+            "--max-time",
+            "10",
+            "-X",
+            method,
+            "--cacert",
+        ]);
         command.arg(self.authority());
         command.args(["-H", &format!("Authorization: Bearer {ADMIN}")]);
         if let Some(body) = body {
-            let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-            command.args(["-H", &format!("Content-Type: {kind}"), "--data-binary", &body.to_string()]);
+            let kind = if method == "PATCH" {
+                "application/merge-patch+json"
+            } else {
+                "application/json"
+            };
+            command.args([
+                "-H",
+                &format!("Content-Type: {kind}"),
+                "--data-binary",
+                &body.to_string(),
+            ]);
         }
         let text = attempt(command.arg(format!("{}{path}", self.server())))?;
         // /readyz and its like answer in plain text.
@@ -174,7 +222,9 @@ impl ControlPlane {
             "spec": {"expirationSeconds": 7200},
         });
         let answer = self.post(&path, &request);
-        let token = answer["status"]["token"].as_str().expect("a TokenRequest is answered with a token");
+        let token = answer["status"]["token"]
+            .as_str()
+            .expect("a TokenRequest is answered with a token");
         write_kubeconfig_with(&self.authority(), file, server, token);
     }
 
@@ -220,8 +270,14 @@ fn start_api(host: &Host, programs: &Path, dir: &Path) -> Process {
         // Each Service of policy Local takes a health check port as well.
         "--service-node-port-range=2768-32767",
         "--service-account-issuer=https://kubernetes.default.svc",
-        &format!("--service-account-key-file={}", dir.join("sa.key").display()),
-        &format!("--service-account-signing-key-file={}", dir.join("sa.key").display()),
+        &format!(
+            "--service-account-key-file={}",
+            dir.join("sa.key").display()
+        ),
+        &format!(
+            "--service-account-signing-key-file={}",
+            dir.join("sa.key").display()
+        ),
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         &format!("--token-auth-file={}", dir.join("tokens.csv").display()),
@@ -235,8 +291,14 @@ fn start_controllers(host: &Host, programs: &Path, dir: &Path) -> Process {
     command.args([
         &format!("--kubeconfig={}", dir.join("controllers.conf").display()),
         "--use-service-account-credentials=true",
-        &format!("--service-account-private-key-file={}", dir.join("sa.key").display()),
-        &format!("--root-ca-file={}", dir.join("certs/apiserver.crt").display()),
+        &format!(
+            "--service-account-private-key-file={}",
+            dir.join("sa.key").display()
+        ),
+        &format!(
+            "--root-ca-file={}",
+            dir.join("certs/apiserver.crt").display()
+        ),
         // Nodes are objects without a kubelet: nobody may judge their heartbeat.
         "--controllers=*,-nodelifecycle,-nodeipam",
         "--leader-elect=false",
@@ -246,7 +308,12 @@ fn start_controllers(host: &Host, programs: &Path, dir: &Path) -> Process {
 }
 
 fn write_kubeconfig(host: &Host, file: &Path, server: &str, token: &str) {
-    write_kubeconfig_with(&host.dir.join("kube/certs/apiserver.crt"), file, server, token);
+    write_kubeconfig_with(
+        &host.dir.join("kube/certs/apiserver.crt"),
+        file,
+        server,
+        token,
+    );
 }
 
 fn write_kubeconfig_with(authority: &Path, file: &Path, server: &str, token: &str) {

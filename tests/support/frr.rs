@@ -50,15 +50,28 @@ pub struct Path {
     pub communities: BTreeSet<String>,
 }
 
-/// One prefix in one received UPDATE.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Update {
-    /// The peer that sent it.
-    pub peer: String,
-    /// The prefix it speaks of.
-    pub prefix: String,
-    /// Taken back rather than announced.
-    pub withdrawn: bool,
+/// What bgpd heard from a peer, or lost.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Heard {
+    /// A prefix was announced, first or anew.
+    Announced {
+        /// The peer that sent it.
+        peer: String,
+        /// The prefix.
+        prefix: String,
+    },
+    /// A prefix was withdrawn.
+    Withdrawn {
+        /// The peer that sent it.
+        peer: String,
+        /// The prefix.
+        prefix: String,
+    },
+    /// A session ended.
+    Down {
+        /// The peer.
+        peer: String,
+    },
 }
 
 impl Frr {
@@ -72,12 +85,17 @@ impl Frr {
         fs::write(dir.join("vtysh.conf"), "").expect("vtysh's configuration");
         run(Command::new("chown").args(["-R", "frr:frr"]).arg(&dir));
 
-        let zebra = Process::start(host, "zebra", daemon(host, &dir, "zebra"));
-        wait::until("zebra opens its socket", || {
-            wait::check(dir.join("zserv.api").exists(), zebra.tail(5))
+        let mut zebra = Process::start(host, "zebra", daemon(host, &dir, "zebra"));
+        zebra.wait("zebra opens its socket", || {
+            wait::check(dir.join("zserv.api").exists(), "no socket")
         });
         let bgpd = Process::start(host, "bgpd", daemon(host, &dir, "bgpd"));
-        let frr = Frr { host: host.clone(), dir, bgpd, zebra };
+        let mut frr = Frr {
+            host: host.clone(),
+            dir,
+            bgpd,
+            zebra,
+        };
         frr.wait_until_it_answers();
         frr
     }
@@ -91,25 +109,19 @@ impl Frr {
         self.wait_until_it_answers();
     }
 
-    fn wait_until_it_answers(&self) {
-        wait::until("bgpd answers vtysh", || {
-            let seen = self.ask("show bgp summary")?;
+    fn wait_until_it_answers(&mut self) {
+        let (host, dir) = (&self.host, &self.dir);
+        self.bgpd.wait("bgpd answers vtysh", || {
+            let seen = attempt(vtysh(host, dir).args(["-d", "bgpd", "-c", "show bgp summary"]))?;
             // Before its configuration is read it says that BGP does not run.
             wait::check(!seen.contains("not found"), seen)
         });
     }
 
-    fn ask(&self, command: &str) -> Result<String, String> {
-        let mut vtysh = self.host.command("vtysh");
-        vtysh.arg("--vty_socket").arg(&self.dir).arg("--config_dir").arg(&self.dir);
-        attempt(vtysh.args(["-d", "bgpd", "-c", command]))
-    }
-
     /// Runs commands as at the router's console, in order.
     #[track_caller]
     pub fn vtysh(&self, commands: &[&str]) -> String {
-        let mut vtysh = self.host.command("vtysh");
-        vtysh.arg("--vty_socket").arg(&self.dir).arg("--config_dir").arg(&self.dir);
+        let mut vtysh = vtysh(&self.host, &self.dir);
         for command in commands {
             vtysh.args(["-c", command]);
         }
@@ -154,8 +166,11 @@ impl Frr {
         let wanted: BTreeSet<&String> = addresses.iter().collect();
         wait::until("FRR has these neighbours Established", || {
             let summary = self.summary(family);
-            let up: BTreeSet<&String> =
-                summary.iter().filter(|(_, row)| row.state == "Established").map(|(address, _)| address).collect();
+            let up: BTreeSet<&String> = summary
+                .iter()
+                .filter(|(_, row)| row.state == "Established")
+                .map(|(address, _)| address)
+                .collect();
             wait::check(up == wanted, &summary)
         });
     }
@@ -174,7 +189,12 @@ impl Frr {
         routes
             .into_iter()
             .map(|(prefix, paths)| {
-                let peers = paths.as_array().into_iter().flatten().map(|path| text(&path["peerId"])).collect();
+                let peers = paths
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|path| text(&path["peerId"]))
+                    .collect();
                 (prefix, peers)
             })
             .collect()
@@ -196,7 +216,12 @@ impl Frr {
     pub fn paths(&self, prefix: &str) -> Vec<Path> {
         let family = if prefix.contains(':') { "ipv6" } else { "ipv4" };
         let answer = self.json(&format!("show bgp {family} unicast {prefix} json"));
-        let mut paths: Vec<Path> = answer["paths"].as_array().into_iter().flatten().map(path).collect();
+        let mut paths: Vec<Path> = answer["paths"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(path)
+            .collect();
         paths.sort_by(|a, b| a.peer.cmp(&b.peer));
         paths
     }
@@ -204,18 +229,27 @@ impl Frr {
     /// `show ip route bgp json` of one prefix: (distance, metric, next hops in the forwarding table).
     #[track_caller]
     pub fn forwarding(&self, prefix: &str) -> Option<(u64, u64, BTreeSet<String>)> {
-        let show = if prefix.contains(':') { "show ipv6 route bgp json" } else { "show ip route bgp json" };
+        let show = if prefix.contains(':') {
+            "show ipv6 route bgp json"
+        } else {
+            "show ip route bgp json"
+        };
         let answer = self.json(show);
         let route = answer.get(prefix)?.get(0)?.clone();
         let hops = route["nexthops"].as_array().into_iter().flatten();
-        let hops = hops.filter(|hop| hop["fib"] == true).map(|hop| text(&hop["ip"])).collect();
+        let hops = hops
+            .filter(|hop| hop["fib"] == true)
+            .map(|hop| text(&hop["ip"]))
+            .collect();
         Some((route["distance"].as_u64()?, route["metric"].as_u64()?, hops))
     }
 
-    /// Every prefix announced or withdrawn so far, in the order received. Needs
-    /// `debug bgp updates in` and [`recording_to`] in the configuration.
-    pub fn recording(&self) -> Vec<Update> {
-        read_lossy(&self.dir.join("updates.log")).lines().filter_map(update).collect()
+    /// Everything heard so far, in order. Needs [`recording_to`] in the configuration.
+    pub fn recording(&self) -> Vec<Heard> {
+        read_lossy(&self.dir.join("updates.log"))
+            .lines()
+            .filter_map(heard)
+            .collect()
     }
 
     /// bgpd's own log, for what it says of a refused session.
@@ -224,7 +258,8 @@ impl Frr {
     }
 }
 
-/// The lines of bgpd's configuration that make [`Frr::recording`] work.
+/// The lines of bgpd's configuration that make [`Frr::recording`] work, with
+/// `bgp log-neighbor-changes` under `router bgp` for the ends of sessions.
 pub fn recording_to(host: &Host) -> String {
     format!(
         "log file {}/frr/updates.log debugging\nlog timestamp precision 6\ndebug bgp updates in\n",
@@ -242,6 +277,16 @@ fn daemon(host: &Host, dir: &std::path::Path, name: &str) -> Command {
     command
 }
 
+fn vtysh(host: &Host, dir: &std::path::Path) -> Command {
+    let mut command = host.command("vtysh");
+    command
+        .arg("--vty_socket")
+        .arg(dir)
+        .arg("--config_dir")
+        .arg(dir);
+    command
+}
+
 fn path(row: &Value) -> Path {
     let hops = row["nexthops"].as_array().into_iter().flatten();
     let communities = row["community"]["list"].as_array().into_iter().flatten();
@@ -255,15 +300,29 @@ fn path(row: &Value) -> Path {
     }
 }
 
-/// Reads `… 198.19.0.11 rcvd 1.2.3.4/32 IPv4 unicast` and
-/// `… 198.19.0.11 rcvd UPDATE about 1.2.3.4/32 IPv4 unicast -- withdrawn`.
-fn update(line: &str) -> Option<Update> {
+/// Reads bgpd's lines
+/// `… 198.19.0.11(Unknown) rcvd 1.2.3.4/32 IPv4 unicast`,
+/// `… 198.19.0.11(Unknown) rcvd UPDATE about 1.2.3.4/32 IPv4 unicast -- withdrawn` and
+/// `… %ADJCHANGE: neighbor 198.19.0.11(Unknown) in vrf default Down …`.
+fn heard(line: &str) -> Option<Heard> {
+    let address = |word: &str| word.split('(').next().unwrap_or(word).to_string();
+    if let Some((_, change)) = line.split_once("%ADJCHANGE: neighbor ") {
+        let peer = address(change.split(' ').next()?);
+        return change.contains(" Down ").then_some(Heard::Down { peer });
+    }
     let (before, after) = line.split_once(" rcvd ")?;
-    let peer = before.rsplit([' ', ']']).next()?.split('(').next()?.to_string();
-    let withdrawn = line.ends_with("withdrawn");
+    let peer = address(before.rsplit(' ').next()?);
     let after = after.strip_prefix("UPDATE about ").unwrap_or(after);
-    let prefix = after.split(' ').next()?;
-    prefix.contains('/').then(|| Update { peer, prefix: prefix.into(), withdrawn })
+    let prefix = after
+        .split(' ')
+        .next()
+        .filter(|word| word.contains('/'))?
+        .to_string();
+    if line.trim_end().ends_with("withdrawn") {
+        Some(Heard::Withdrawn { peer, prefix })
+    } else {
+        Some(Heard::Announced { peer, prefix })
+    }
 }
 
 fn text(value: &Value) -> String {

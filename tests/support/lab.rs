@@ -54,7 +54,11 @@ impl Lab {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         SWEEP.call_once(clear_up_after_the_dead);
 
-        let tag = format!("loods-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let tag = format!(
+            "loods-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let dir = std::env::temp_dir().join(&tag);
         fs::create_dir_all(&dir).expect("a directory for the laboratory");
         let reaper = start_reaper(&tag, &dir);
@@ -62,7 +66,12 @@ impl Lab {
         let core = Host::new(&tag, &dir, "core", 1);
         core.run("ip", &["link", "add", "br0", "type", "bridge"]);
         core.bring_up("br0");
-        Lab { tag, dir, core, reaper }
+        Lab {
+            tag,
+            dir,
+            core,
+            reaper,
+        }
     }
 
     /// The namespace of the bridge, where the control plane lives.
@@ -79,10 +88,23 @@ impl Lab {
     pub fn host(&self, name: &str, number: u8) -> Host {
         let host = Host::new(&self.tag, &self.dir, name, number);
         let port = format!("to-{name}");
-        host.run("ip", &[
-            "link", "add", "eth0", "type", "veth", "peer", "name", &port, "netns", &self.core.namespace,
-        ]);
-        self.core.run("ip", &["link", "set", &port, "master", "br0", "up"]);
+        host.run(
+            "ip",
+            &[
+                "link",
+                "add",
+                "eth0",
+                "type",
+                "veth",
+                "peer",
+                "name",
+                &port,
+                "netns",
+                &self.core.namespace,
+            ],
+        );
+        self.core
+            .run("ip", &["link", "set", &port, "master", "br0", "up"]);
         host.bring_up("eth0");
         host
     }
@@ -115,16 +137,38 @@ impl Host {
 
     fn bring_up(&self, interface: &str) {
         self.run("ip", &["link", "set", interface, "up"]);
-        self.run("ip", &["address", "add", &format!("{}/24", self.v4), "dev", interface]);
+        self.run(
+            "ip",
+            &[
+                "address",
+                "add",
+                &format!("{}/24", self.v4),
+                "dev",
+                interface,
+            ],
+        );
         // No duplicate address detection: nobody else is here, and it takes seconds.
-        self.run("ip", &["address", "add", &format!("{}/64", self.v6), "dev", interface, "nodad"]);
+        self.run(
+            "ip",
+            &[
+                "address",
+                "add",
+                &format!("{}/64", self.v6),
+                "dev",
+                interface,
+                "nodad",
+            ],
+        );
     }
 
     /// A command that will run in this namespace, as root. `nsenter` replaces
     /// itself, so the process id is the program's own.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.namespace)).arg("--").arg(program);
+        command
+            .arg(format!("--net=/run/netns/{}", self.namespace))
+            .arg("--")
+            .arg(program);
         command
     }
 
@@ -134,7 +178,12 @@ impl Host {
         let mut command = self.command("setpriv");
         command
             .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-            .args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--"])
+            .args([
+                "--bounding-set=-all",
+                "--inh-caps=-all",
+                "--no-new-privs",
+                "--",
+            ])
             .arg(program);
         command
     }
@@ -147,7 +196,10 @@ impl Host {
 
     /// GETs `url` from inside the namespace: the body when the status is below 400.
     pub fn http_body(&self, url: &str) -> Result<String, String> {
-        attempt(self.command("curl").args(["-sS", "--fail-with-body", "--max-time", "5", url]))
+        attempt(
+            self.command("curl")
+                .args(["-sS", "--fail-with-body", "--max-time", "5", url]),
+        )
     }
 }
 
@@ -162,7 +214,11 @@ pub fn attempt(command: &mut Command) -> Result<String, String> {
     if output.status.success() {
         Ok(text)
     } else {
-        Err(format!("{shown}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr)))
+        Err(format!(
+            "{shown}: {}\n{text}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        ))
     }
 }
 
@@ -191,11 +247,18 @@ fn start_reaper(tag: &str, dir: &Path) -> Child {
 fn clear_up_after_the_dead() {
     let listed = run(Command::new("ip").args(["netns", "list"]));
     for line in listed.lines() {
-        let Some(owner) = line.strip_prefix("loods-").and_then(|rest| rest.split('-').next()) else {
+        let Some(owner) = line
+            .strip_prefix("loods-")
+            .and_then(|rest| rest.split('-').next())
+        else {
             continue;
         };
         if owner.parse::<u32>().is_ok() && !Path::new("/proc").join(owner).exists() {
-            let tag = line.split(' ').next().and_then(|name| name.rsplit_once('-')).map(|(tag, _)| tag);
+            let tag = line
+                .split(' ')
+                .next()
+                .and_then(|name| name.rsplit_once('-'))
+                .map(|(tag, _)| tag);
             if let Some(tag) = tag {
                 let mut reaper = start_reaper(tag, &std::env::temp_dir().join(tag));
                 drop(reaper.stdin.take());

@@ -8,6 +8,7 @@
 // Each test binary compiles this module for itself and uses its own part.
 #![allow(dead_code)]
 
+pub mod announce;
 pub mod apiproxy;
 pub mod bird;
 pub mod control_plane;

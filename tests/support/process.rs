@@ -22,7 +22,11 @@ impl Process {
     #[track_caller]
     pub fn start(host: &Host, name: &str, mut command: Command) -> Process {
         let log = host.dir.join(format!("{name}.log"));
-        let output = File::options().create(true).append(true).open(&log).expect("a log file");
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .expect("a log file");
         let errors = output.try_clone().expect("a second handle of the log file");
         command.stdin(Stdio::piped()).stdout(output).stderr(errors);
         let mut child = match command.spawn() {
@@ -30,7 +34,12 @@ impl Process {
             Err(error) => panic!("{command:?}: {error}"),
         };
         let input = child.stdin.take();
-        Process { name: format!("{}/{name}", host.name), child, log, input }
+        Process {
+            name: format!("{}/{name}", host.name),
+            child,
+            log,
+            input,
+        }
     }
 
     /// The process id.
@@ -41,9 +50,16 @@ impl Process {
     /// Writes one line to the program's standard input.
     #[track_caller]
     pub fn tell(&mut self, line: &str) {
-        let input = self.input.as_mut().expect("standard input is open until it is closed");
+        let input = self
+            .input
+            .as_mut()
+            .expect("standard input is open until it is closed");
         if let Err(error) = writeln!(input, "{line}") {
-            panic!("{} does not read {line:?}: {error}; it says\n{}", self.name, self.tail(40));
+            panic!(
+                "{} does not read {line:?}: {error}; it says\n{}",
+                self.name,
+                self.tail(40)
+            );
         }
     }
 
@@ -74,12 +90,32 @@ impl Process {
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
         let name = self.name.clone();
-        wait::until(&format!("{name} ends after SIGTERM"), || self.exited().ok_or("it runs".into()))
+        wait::until(&format!("{name} ends after SIGTERM"), || {
+            self.exited().ok_or("it runs".into())
+        })
+    }
+
+    /// Waits for something that it must be running for: if it ends meanwhile,
+    /// so does the test.
+    #[track_caller]
+    pub fn wait<T>(&mut self, what: &str, mut condition: impl FnMut() -> Result<T, String>) -> T {
+        wait::until(what, || {
+            if let Some(status) = self.exited() {
+                panic!(
+                    "{what}: {} has ended, {status}; it said\n{}",
+                    self.name,
+                    self.tail(40)
+                );
+            }
+            condition()
+        })
     }
 
     /// How it ended, if it has.
     pub fn exited(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("our own child can be waited for")
+        self.child
+            .try_wait()
+            .expect("our own child can be waited for")
     }
 
     /// Everything it has written so far.
@@ -98,10 +134,23 @@ impl Drop for Process {
         let ended = self.exited();
         self.kill();
         if std::thread::panicking() {
-            let state = ended.map_or("was running".into(), |status| format!("had ended: {status}"));
-            eprintln!("--- {} {state}; the end of its log:\n{}", self.name, self.tail(60));
+            let state = ended.map_or("was running".into(), |status| {
+                format!("had ended: {status}")
+            });
+            // Of Kubernetes' programs only what is not mere information.
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().filter(|line| !is_information(line)).collect();
+            let shown = tail(&lines.join("\n"), 60);
+            eprintln!("--- {} {state}; the end of its log:\n{shown}", self.name);
         }
     }
+}
+
+/// Kubernetes' log lines begin with severity, month and day: `I1123 `.
+fn is_information(line: &str) -> bool {
+    line.strip_prefix('I')
+        .and_then(|rest| rest.get(..4))
+        .is_some_and(|date| date.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A text file, whatever bytes it holds; empty when there is none.

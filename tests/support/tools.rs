@@ -39,6 +39,10 @@ fn built(variable: &str, in_cache: &str) -> PathBuf {
         },
         PathBuf::from,
     );
-    assert!(path.is_file(), "{} is missing: tests/run builds it ({variable} names another place)", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing: tests/run builds it ({variable} names another place)",
+        path.display()
+    );
     path
 }

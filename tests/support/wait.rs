@@ -44,5 +44,9 @@ pub fn until_within<T>(
 
 /// `Ok` when `holds`, else `Err` with what was seen: the usual last line of a condition.
 pub fn check<S: std::fmt::Debug>(holds: bool, seen: S) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(format!("{seen:?}")) }
+    if holds {
+        Ok(())
+    } else {
+        Err(format!("{seen:?}"))
+    }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::community::{self, Aliases};
 use super::pool::Addresses;
-use crate::bgp::types::Family;
+use crate::bgp::types::{Community, Family};
 use crate::config::fields::Item;
 use crate::config::keys;
 use crate::config::model::Advertisement;
@@ -103,7 +103,10 @@ fn holds_a_prefix(
     addresses: &[Addresses],
 ) -> Option<u8> {
     let of_family = addresses.iter().filter(|entry| entry.family() == family);
-    let Some(entry) = of_family.into_iter().find(|entry| length < entry.widest()) else {
+    let Some(entry) = of_family
+        .filter(|entry| length < entry.widest())
+        .max_by_key(|entry| entry.widest())
+    else {
         return Some(length);
     };
     let shown = report.show(&entry.item.node);
@@ -122,7 +125,7 @@ fn communities(
     item: &Item,
     report: &mut Report<'_>,
     aliases: Option<&Aliases>,
-) -> Option<BTreeSet<crate::bgp::types::Community>> {
+) -> Option<BTreeSet<Community>> {
     let mut communities = Some(BTreeSet::new());
     let mut seen: BTreeMap<Box<str>, Rc<Node>> = BTreeMap::new();
     for item in item.list(report)? {

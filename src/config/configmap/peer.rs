@@ -131,13 +131,20 @@ fn peer_address(item: &Item, report: &mut Report<'_>) -> Option<(IpAddr, Option<
     }
     let link_local = matches!(address, IpAddr::V6(v6) if is_link_local(v6));
     match zone {
-        Some(zone)
-            if !link_local || zone.is_empty() || zone.len() > 15 || zone.contains(['/', ' ']) =>
-        {
+        Some(_) if !link_local => {
             item.refuse(
                 report,
-                "has no such interface after `%`",
-                "only a link-local address takes one: `fe80::1%eth0`",
+                "names an interface, which only a link-local address takes",
+                "remove `%` and what follows",
+            );
+            None
+        }
+        // The kernel's IFNAMSIZ leaves 15 bytes.
+        Some(zone) if zone.is_empty() || zone.len() > 15 || zone.contains(['/', ' ']) => {
+            item.refuse(
+                report,
+                "names no interface after `%`",
+                "write a name of up to 15 characters: `fe80::1%eth0`",
             );
             None
         }

@@ -1,0 +1,128 @@
+//! Lists, page by page, each new and consistent: no resourceVersion is asked
+//! for, so the answer is at least as new as the question.
+
+use std::time::Duration;
+
+use kube::api::ListParams;
+use kube::core::Request;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::client::{ApiError, Client, asked, malformed, unreadable};
+use super::counters::Counters;
+use super::objects::{Services, Subject};
+use crate::lb::facts::ServiceFact;
+
+/// How long one page may take.
+const PAGE_LIMIT: Duration = Duration::from_secs(30);
+
+/// One page of a list. Objects stay text until they become facts.
+pub(super) struct Page {
+    body: Vec<u8>,
+    asked: Box<str>,
+}
+
+/// The page's parts, borrowed from its body.
+#[derive(Deserialize)]
+pub(super) struct Parts<'a> {
+    #[serde(default)]
+    pub(super) metadata: ListMeta,
+    /// The API server writes null for none.
+    #[serde(borrow)]
+    pub(super) items: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ListMeta {
+    #[serde(default)]
+    pub(super) resource_version: String,
+    #[serde(default, rename = "continue")]
+    pub(super) next: String,
+}
+
+impl Page {
+    /// Asks for the page after `token`; the first for "".
+    pub(super) async fn fetch<S: Subject>(
+        client: &Client,
+        subject: &S,
+        token: &str,
+    ) -> Result<Self, ApiError> {
+        let params = ListParams {
+            field_selector: subject.field_selector(),
+            limit: Some(subject.page()),
+            continue_token: (!token.is_empty()).then(|| token.into()),
+            ..ListParams::default()
+        };
+        Self::ask(client, subject, &params).await
+    }
+
+    async fn ask<S: Subject>(
+        client: &Client,
+        subject: &S,
+        params: &ListParams,
+    ) -> Result<Self, ApiError> {
+        let request = Request::new(subject.path())
+            .list(params)
+            .map_err(malformed)?;
+        let asked = asked(&request);
+        Ok(Self {
+            body: client.call(request, PAGE_LIMIT).await?,
+            asked,
+        })
+    }
+
+    pub(super) fn parts(&self) -> Result<Parts<'_>, ApiError> {
+        serde_json::from_slice(&self.body).map_err(|cause| unreadable(&self.asked, &cause))
+    }
+}
+
+/// The collection's current version, for the price of one object at most.
+pub(super) async fn version<S: Subject>(client: &Client, subject: &S) -> Result<String, ApiError> {
+    let params = ListParams {
+        field_selector: subject.probe_selector(),
+        limit: Some(1),
+        ..ListParams::default()
+    };
+    let page = Page::ask(client, subject, &params).await?;
+    Ok(page.parts()?.metadata.resource_version)
+}
+
+/// All Services of type LoadBalancer as they are now. What a new leader builds
+/// its allocator from. Services that do not decode are skipped and counted.
+pub async fn services(client: &Client, counters: &Counters) -> Result<Vec<ServiceFact>, ApiError> {
+    let mut facts = Vec::new();
+    let mut token = String::new();
+    loop {
+        let page = Page::fetch(client, &Services, &token).await?;
+        let parts = page.parts()?;
+        for object in parts.items.iter().flatten() {
+            match Services.fact(object.get()) {
+                Ok(fact) => facts.extend(fact),
+                Err(error) => {
+                    counters.undecodable.add_one();
+                    tracing::error!(%error, "a Service does not decode and is left out");
+                }
+            }
+        }
+        token = parts.metadata.next;
+        if token.is_empty() {
+            return Ok(facts);
+        }
+    }
+}
+
+/// How many Nodes the cluster has, counted up to `most`: enough to know
+/// whether Events per node are affordable.
+pub async fn count_nodes(client: &Client, most: u32) -> Result<usize, ApiError> {
+    let params = ListParams::default().limit(most);
+    let request = Request::new("/api/v1/nodes")
+        .list_metadata(&params)
+        .map_err(malformed)?;
+    let asked = asked(&request);
+    let page = Page {
+        body: client.call(request, PAGE_LIMIT).await?,
+        asked,
+    };
+    Ok(page.parts()?.items.map_or(0, |items| items.len()))
+}

@@ -1,0 +1,90 @@
+//! The speaker's own Node (core/v1) to [`NodeFact`].
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{Subject, Text, missing, text};
+use crate::lb::facts::NodeFact;
+
+/// One Node, by name.
+#[derive(Clone, Debug)]
+pub struct Nodes {
+    /// `metadata.name`.
+    pub name: Box<str>,
+}
+
+impl Subject for Nodes {
+    type Fact = NodeFact;
+    type Key = ();
+    const PLURAL: &'static str = "nodes";
+
+    fn path(&self) -> String {
+        "/api/v1/nodes".into()
+    }
+
+    fn field_selector(&self) -> Option<String> {
+        Some(format!("metadata.name={}", self.name))
+    }
+
+    fn probe_selector(&self) -> Option<String> {
+        self.field_selector()
+    }
+
+    fn page(&self) -> u32 {
+        1
+    }
+
+    fn fact(&self, json: &str) -> serde_json::Result<Option<NodeFact>> {
+        fact(serde_json::from_str(json)?).map(Some)
+    }
+
+    fn key(_: &str, _: &str) {}
+}
+
+#[derive(Deserialize)]
+struct Node<'a> {
+    #[serde(borrow)]
+    metadata: Meta<'a>,
+    #[serde(borrow)]
+    status: Option<Status<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Meta<'a> {
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    labels: Option<BTreeMap<Box<str>, Box<str>>>,
+}
+
+#[derive(Deserialize)]
+struct Status<'a> {
+    #[serde(borrow)]
+    conditions: Option<Vec<Condition<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Condition<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    status: Option<Text<'a>>,
+}
+
+fn fact(node: Node<'_>) -> serde_json::Result<NodeFact> {
+    let conditions = node
+        .status
+        .and_then(|status| status.conditions)
+        .unwrap_or_default();
+    Ok(NodeFact {
+        name: node
+            .metadata
+            .name
+            .ok_or_else(|| missing("metadata.name"))?
+            .boxed(),
+        labels: node.metadata.labels.unwrap_or_default(),
+        network_unavailable: conditions.iter().any(|condition| {
+            text(&condition.kind) == "NetworkUnavailable" && text(&condition.status) == "True"
+        }),
+    })
+}

@@ -1,0 +1,308 @@
+//! The allocator's half: follows the Lease, and while it leads decides who
+//! holds which address.
+//!
+//! A term begins with a new watch of Services. Its first list is a consistent
+//! read, so the [`Decider`] is built from what stands in the API server and
+//! not from what an earlier term remembered; and nothing that comes after it
+//! is older than it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::configuration::Standing;
+use super::status::Question;
+use super::{FACTS, Settings};
+use crate::config::Config;
+use crate::k8s::events::{EventSink, Notice, Regarding};
+use crate::k8s::lease::LeaderState;
+use crate::k8s::objects::Services;
+use crate::k8s::patch::{self, Outcome, Report, Writer};
+use crate::k8s::{self, Client, Counters, lastgood};
+use crate::lb::decide::{self, Decider};
+use crate::lb::event::EventKind;
+use crate::lb::facts::{Event, ServiceFact, ServiceKey};
+use crate::observe::views::{AllocationView, AllocatorView, PoolView};
+
+/// Facts applied before decisions are taken once for all of them.
+const TOGETHER: usize = 1024;
+
+type ServiceEvent = Event<ServiceFact, ServiceKey>;
+
+/// What the task is given.
+pub(super) struct Inputs {
+    pub settings: Arc<Settings>,
+    pub client: Client,
+    pub counters: Arc<Counters>,
+    pub leader: watch::Receiver<LeaderState>,
+    pub config: watch::Receiver<Standing>,
+    pub questions: mpsc::Receiver<Question<AllocatorView>>,
+    pub events: EventSink,
+}
+
+/// Follows and leads in turn until `stop`.
+pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
+    loop {
+        let leads = inputs.leader.borrow_and_update().clone();
+        let configured = inputs.config.borrow_and_update().config.clone();
+        if let (LeaderState::Leading { term, .. }, Some(config)) = (&leads, configured) {
+            tracing::info!(term, "leading");
+            if lead(&mut inputs, *term, config, &stop).await.is_none() {
+                return;
+            }
+            tracing::info!(term, "no longer leading");
+            continue;
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            Some(question) = inputs.questions.recv() => {
+                // Whoever asked may have gone.
+                let _ = question.send(AllocatorView { holder: holder(&leads), ..AllocatorView::default() });
+            }
+            Ok(()) = inputs.leader.changed() => {}
+            Ok(()) = inputs.config.changed() => {}
+        }
+    }
+}
+
+/// One term. `None`: the daemon stops.
+async fn lead(
+    inputs: &mut Inputs,
+    term: u64,
+    config: Arc<Config>,
+    stop: &CancellationToken,
+) -> Option<()> {
+    // Dropped at the end of the term: the watch and the writer end with it.
+    let mut tasks = JoinSet::new();
+    let mut facts = watch_services(inputs, &mut tasks);
+    let services = tokio::select! {
+        services = first_list(&mut facts) => services?,
+        () = no_longer(&mut inputs.leader, term) => return Some(()),
+        () = stop.cancelled() => return None,
+    };
+    let mut term = Term::begin(inputs, term, config, services, &mut tasks);
+    let mut buffer = Vec::with_capacity(TOGETHER);
+    loop {
+        term.hand_out(inputs);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {
+                drop(term);
+                return None;
+            }
+            () = no_longer(&mut inputs.leader, term.number) => return Some(()),
+            Some(question) = inputs.questions.recv() => {
+                let _ = question.send(term.view());
+            }
+            Ok(()) = inputs.config.changed() => term.reconfigure(inputs),
+            Some(report) = term.reports.recv() => term.heed(report),
+            count = facts.recv_many(&mut buffer, TOGETHER) => {
+                if count == 0 {
+                    return Some(());
+                }
+                buffer.drain(..).for_each(|event| term.decider.handle(event));
+            }
+        }
+    }
+}
+
+/// While this process leads.
+struct Term {
+    number: u64,
+    decider: Decider,
+    writer: Writer,
+    reports: mpsc::Receiver<Report>,
+    /// The text that was last handed to be kept as the last good one.
+    kept: Option<Arc<str>>,
+    /// The fault that was last said in an Event.
+    told: Option<Arc<str>>,
+}
+
+impl Term {
+    fn begin(
+        inputs: &Inputs,
+        number: u64,
+        config: Arc<Config>,
+        services: Vec<ServiceFact>,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
+        let began = Instant::now();
+        let count = services.len();
+        let previous = inputs.config.borrow().previous.clone();
+        let settings = decide::Settings {
+            lb_class: inputs.settings.lb_class.clone(),
+        };
+        let decider = Decider::build(settings, config, previous.as_deref(), services);
+        tracing::info!(services = count, took = ?began.elapsed(), "every Service is listed");
+        let writer = Writer::new();
+        let (sender, reports) = mpsc::channel(FACTS);
+        let (writing, client, leader) =
+            (writer.clone(), inputs.client.clone(), inputs.leader.clone());
+        let options = patch::Options::new(Arc::clone(&inputs.counters));
+        let never = CancellationToken::new();
+        tasks.spawn(async move { writing.run(client, options, leader, sender, never).await });
+        let mut term = Self {
+            number,
+            decider,
+            writer,
+            reports,
+            kept: None,
+            told: None,
+        };
+        term.keep_and_tell(inputs);
+        term
+    }
+
+    /// Hands on what was decided.
+    fn hand_out(&mut self, inputs: &Inputs) {
+        let outcome = self.decider.take();
+        for write in outcome.writes {
+            tracing::debug!(service = %write.write.key, ingress = ?write.write.ingress, condition = ?write.write.condition, "status to be written");
+            self.writer.submit(write.write, write.stands, self.number);
+        }
+        for event in outcome.events {
+            match event.kind {
+                EventKind::Normal => {
+                    tracing::info!(service = %event.service, "{}: {}", event.reason, event.note)
+                }
+                EventKind::Warning => {
+                    tracing::warn!(service = %event.service, "{}: {}", event.reason, event.note)
+                }
+            }
+            inputs.events.publish(event);
+        }
+    }
+
+    fn heed(&mut self, report: Report) {
+        let key = &report.key;
+        match report.outcome {
+            Outcome::Written { resource_version } => {
+                self.decider.written(key, &report.uid, &resource_version)
+            }
+            // The watch brings the newer object, and with it a new decision.
+            Outcome::Conflict | Outcome::Gone => self.decider.failed(key, &report.uid),
+            Outcome::Invalid(why) => {
+                tracing::error!(service = %key, "the API server refuses the status: {why}");
+                self.decider.failed(key, &report.uid);
+            }
+            // The writer tries these again by itself, and says so in the log.
+            Outcome::Forbidden(_) | Outcome::Unavailable(_) => {}
+        }
+    }
+
+    fn reconfigure(&mut self, inputs: &Inputs) {
+        if let Some(config) = inputs.config.borrow().config.clone() {
+            self.decider.set_config(config);
+        }
+        self.keep_and_tell(inputs);
+    }
+
+    /// Keeps a copy of the text in force, and tells what is wrong with a text
+    /// that is not.
+    fn keep_and_tell(&mut self, inputs: &Inputs) {
+        let standing = inputs.config.borrow().clone();
+        if let Some(text) = standing
+            .text
+            .filter(|text| self.kept.as_ref() != Some(text))
+        {
+            self.kept = Some(Arc::clone(&text));
+            let (client, namespace) = (
+                inputs.client.clone(),
+                Arc::clone(&inputs.settings.namespace),
+            );
+            tokio::spawn(async move {
+                if let Err(error) = lastgood::write(&client, &namespace, &text).await {
+                    tracing::error!("cannot keep a copy of the configuration: {error}");
+                }
+            });
+        }
+        if let Some(fault) = standing
+            .fault
+            .clone()
+            .filter(|fault| self.told.as_ref() != Some(fault))
+        {
+            let regarding = Regarding {
+                kind: "ConfigMap",
+                namespace: (*inputs.settings.namespace).into(),
+                name: (*inputs.settings.config_name).into(),
+                uid: standing.uid,
+            };
+            let note = format!("configStale: the last good configuration stays in force: {fault}");
+            inputs.events.publish(Notice {
+                regarding,
+                kind: EventKind::Warning,
+                reason: "ConfigStale",
+                note,
+            });
+        }
+        self.told = standing.fault;
+    }
+
+    fn view(&self) -> AllocatorView {
+        let pools = self.decider.pools().into_iter().map(|pool| PoolView {
+            name: pool.name.to_string(),
+            total: u64::try_from(pool.total).unwrap_or(u64::MAX),
+            in_use: pool.in_use as u64,
+        });
+        let services = self.decider.decisions().map(|decision| AllocationView {
+            service: decision.service.to_string(),
+            addresses: decision.addresses.iter().map(ToString::to_string).collect(),
+            reason: decision.reason.to_string(),
+            message: decision.message.to_string(),
+        });
+        AllocatorView {
+            leads: true,
+            holder: String::new(),
+            pools: pools.collect(),
+            services: services.collect(),
+        }
+    }
+}
+
+fn watch_services(inputs: &Inputs, tasks: &mut JoinSet<()>) -> mpsc::Receiver<ServiceEvent> {
+    let (sender, facts) = mpsc::channel(FACTS);
+    let options = k8s::watch::Options {
+        spread: std::time::Duration::ZERO,
+        counters: Arc::clone(&inputs.counters),
+    };
+    tasks.spawn(k8s::watch::run(
+        inputs.client.clone(),
+        Services,
+        options,
+        sender,
+        |event| event,
+    ));
+    facts
+}
+
+/// The first whole list. `None`: the watch is gone.
+async fn first_list(facts: &mut mpsc::Receiver<ServiceEvent>) -> Option<Vec<ServiceFact>> {
+    let mut services = Vec::new();
+    loop {
+        match facts.recv().await? {
+            // A list that failed half-way begins again.
+            Event::Begin => services.clear(),
+            Event::Apply(fact) => services.push(fact),
+            Event::Delete(_) => {}
+            Event::End => return Some(services),
+        }
+    }
+}
+
+/// Ends when this term does.
+async fn no_longer(leader: &mut watch::Receiver<LeaderState>, number: u64) {
+    let over = |state: &LeaderState| !matches!(state, LeaderState::Leading { term, .. } if *term == number);
+    // A sender that is gone is an election that is over.
+    let _ = leader.wait_for(over).await;
+}
+
+fn holder(state: &LeaderState) -> String {
+    match state {
+        LeaderState::Following { holder } => holder.as_deref().unwrap_or_default().to_owned(),
+        LeaderState::Leading { .. } => String::new(),
+    }
+}

@@ -1,0 +1,144 @@
+//! One `loods run`: started as nobody with its own token, perhaps behind a
+//! fault proxy, and asked through its own `/state`.
+
+use crate::support::apiproxy::ApiProxy;
+use crate::support::lab::Host;
+use crate::support::process::Process;
+use crate::support::{tools, wait};
+use crate::world::{NAMESPACE, World};
+use serde_json::Value;
+use std::process::{Command, ExitStatus};
+
+/// Which half it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Allocator,
+    Speaker,
+}
+
+/// How it reaches the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Through {
+    /// By TLS, as in a cluster.
+    Tls,
+    /// Through a fault proxy.
+    Proxy,
+}
+
+/// A `loods run`, which may be stopped and started.
+pub struct Daemon {
+    host: Host,
+    role: Role,
+    program: std::path::PathBuf,
+    proxy: Option<ApiProxy>,
+    process: Option<Process>,
+}
+
+impl Daemon {
+    /// Prepares it: a token of the account that the manifests give its role.
+    pub fn new(world: &World, host: &Host, role: Role, through: Through) -> Daemon {
+        let proxy = (through == Through::Proxy).then(|| ApiProxy::start(host, &world.plane));
+        let server = proxy
+            .as_ref()
+            .map_or_else(|| world.plane.server(), ApiProxy::server);
+        let account = match role {
+            Role::Allocator => "loods-allocator",
+            Role::Speaker => "loods-speaker",
+        };
+        world
+            .plane
+            .kubeconfig(&host.dir.join("kubeconfig"), NAMESPACE, account, &server);
+        Daemon {
+            host: host.clone(),
+            role,
+            program: tools::loods(&world.lab),
+            proxy,
+            process: None,
+        }
+    }
+
+    /// Starts it; a second start appends to the same log.
+    pub fn start(&mut self) {
+        let role = match self.role {
+            Role::Allocator => "allocator",
+            Role::Speaker => "speaker",
+        };
+        let mut command: Command = self.host.command_as_nobody(&self.program);
+        command.args([
+            "run",
+            "--role",
+            role,
+            "--node-name",
+            &self.host.name,
+            "--log-level",
+            "debug",
+        ]);
+        command
+            .arg("--kubeconfig")
+            .arg(self.host.dir.join("kubeconfig"));
+        self.process = Some(Process::start(&self.host, "loods", command));
+    }
+
+    /// Its host's name: n1, a2.
+    pub fn name(&self) -> &str {
+        &self.host.name
+    }
+
+    /// Ends it as the loss of power would.
+    pub fn kill(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.kill();
+        }
+        self.process = None;
+    }
+
+    /// Ends it as the kubelet would.
+    #[track_caller]
+    pub fn terminate(&mut self) -> ExitStatus {
+        let status = self.process.as_mut().expect("it runs").terminate();
+        self.process = None;
+        status
+    }
+
+    /// The fault proxy in front of it.
+    #[track_caller]
+    pub fn proxy(&self) -> &ApiProxy {
+        self.proxy
+            .as_ref()
+            .expect("this test runs Loods behind fault proxies")
+    }
+
+    /// `/state`.
+    pub fn state(&self) -> Result<Value, String> {
+        let text = self.host.http_body("http://127.0.0.1:7473/state")?;
+        serde_json::from_str(&text).map_err(|error| format!("{error} in {text}"))
+    }
+
+    /// The value of a metric without labels.
+    pub fn metric(&self, name: &str) -> Result<String, String> {
+        let text = self.host.http_body("http://127.0.0.1:7472/metrics")?;
+        let line = text
+            .lines()
+            .find(|line| line.split([' ', '{']).next() == Some(name));
+        let line = line.ok_or_else(|| format!("no metric {name}"))?;
+        Ok(line.rsplit(' ').next().unwrap_or_default().to_string())
+    }
+
+    /// Whether it is the allocator that gives out addresses now.
+    pub fn leads(&self) -> bool {
+        self.process.is_some()
+            && self
+                .state()
+                .is_ok_and(|state| state["allocator"]["leads"] == true)
+    }
+
+    /// Waits until `/readyz` says so.
+    #[track_caller]
+    pub fn wait_ready(&self) {
+        wait::until(&format!("{} is ready", self.name()), || {
+            self.host
+                .http_body("http://127.0.0.1:7472/readyz")
+                .map(drop)
+        });
+    }
+}

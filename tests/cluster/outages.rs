@@ -1,0 +1,153 @@
+//! The API server is away, slow, or talks nonsense. What is announced stays.
+//!
+//! An outage here lasts until the leader has lost its Lease (some 15 s): every
+//! timer that a longer one could trip (renewal, watch time-outs, back-off) has
+//! run by then, and what a longer one adds is only more of the same retries.
+
+use crate::stage::{Stage, TAKE_OVER};
+use crate::support::wait;
+use serde_json::json;
+
+/// A Service with pods on n1 and n2, announced.
+fn serving() -> Stage {
+    let mut stage = Stage::behind_proxies();
+    stage.service("web", json!({}));
+    stage.pod("web", 1);
+    stage.pod("web", 2);
+    stage.wait_route("1.2.3.4/32", &[1, 2]);
+    stage
+}
+
+fn wait_nobody_leads(stage: &Stage) {
+    wait::until_within(TAKE_OVER, "the leader has given up its Lease", || {
+        let leaders = stage
+            .allocators
+            .iter()
+            .filter(|allocator| allocator.leads())
+            .count();
+        wait::check(leaders == 0, leaders)
+    });
+}
+
+#[test]
+#[ignore = "needs root: tests/run runs it"]
+fn the_api_server_goes_away_past_the_lease_and_comes_back_and_no_route_flaps() {
+    let mut stage = serving();
+    let _ = stage.leader();
+    let from = stage.now();
+    stage.daemons().for_each(|daemon| daemon.proxy().cut());
+    wait_nobody_leads(&stage);
+    // What changed meanwhile is acted on at the return, and only that.
+    stage.service("meanwhile", json!({}));
+    stage.daemons().for_each(|daemon| daemon.proxy().heal());
+    stage.wait_addresses(&[("web", "1.2.3.4"), ("meanwhile", "1.2.3.5")]);
+    stage.assert_heard(from, vec![]);
+}
+
+#[test]
+#[ignore = "needs root: tests/run runs it"]
+fn kube_apiserver_is_killed_and_restarted_and_no_route_flaps() {
+    let mut stage = Stage::set();
+    stage.service("web", json!({}));
+    stage.pod("web", 1);
+    stage.wait_route("1.2.3.4/32", &[1]);
+    let from = stage.now();
+    stage.world.plane.kill_api();
+    stage.world.plane.start_api();
+    stage.assert_heard(from, vec![]);
+    stage.pod("web", 3);
+    stage.wait_route("1.2.3.4/32", &[1, 3]);
+}
+
+#[test]
+#[ignore = "needs root: tests/run runs it"]
+fn answers_of_500_and_429_change_no_route() {
+    let mut stage = serving();
+    let _ = stage.leader();
+    let from = stage.now();
+    for status in [500, 429] {
+        stage
+            .daemons()
+            .for_each(|daemon| daemon.proxy().answer_all_with(status));
+        wait_nobody_leads(&stage);
+        stage.daemons().for_each(|daemon| daemon.proxy().heal());
+        let _ = stage.leader();
+    }
+    stage.assert_heard(from, vec![]);
+}
+
+#[test]
+#[ignore = "needs root: tests/run runs it"]
+fn expired_and_truncated_watches_are_relisted_and_no_route_flaps() {
+    let mut stage = serving();
+    let from = stage.now();
+    stage
+        .daemons()
+        .for_each(|daemon| daemon.proxy().truncate_watches());
+    // An event on every watch, so that every watch is cut in the middle of one.
+    stage.change_service("web", json!({"metadata": {"labels": {"touched": "yes"}}}));
+    stage
+        .daemons()
+        .for_each(|daemon| daemon.proxy().expire_watches());
+    stage.daemons().for_each(|daemon| daemon.proxy().heal());
+    stage.assert_heard(from, vec![]);
+    stage.pod("web", 3);
+    stage.wait_route("1.2.3.4/32", &[1, 2, 3]);
+}
+
+#[test]
+#[ignore = "needs root: tests/run runs it"]
+fn a_speaker_whose_watches_stand_still_keeps_what_it_announced() {
+    let mut stage = serving();
+    let from = stage.now();
+    stage.speakers[0].proxy().freeze_watches();
+    // The others hear of the third pod; the first one goes on as it was.
+    stage.pod("web", 3);
+    stage.wait_route("1.2.3.4/32", &[1, 2, 3]);
+    stage.speakers[0].proxy().heal();
+    let wanted = crate::stage::announced("1.2.3.4/32", &stage.at(&[3]));
+    stage.assert_heard(from, wanted);
+}
+
+#[test]
+#[ignore = "needs root: tests/run runs it"]
+fn a_speaker_that_restarts_withdraws_nothing_of_the_others() {
+    let mut stage = serving();
+    let from = stage.now();
+    let status = stage.speakers[0].terminate();
+    assert!(status.success(), "{status}");
+    stage.wait_route("1.2.3.4/32", &[2]);
+    stage.speakers[0].start();
+    stage.wait_route("1.2.3.4/32", &[1, 2]);
+    let mut wanted = crate::stage::announced("1.2.3.4/32", &stage.at(&[1]));
+    wanted.push(crate::support::frr::Heard::Down {
+        peer: stage.at(&[1]).remove(0),
+    });
+    stage.assert_heard(from, wanted);
+}
+
+#[test]
+#[ignore = "needs root: tests/run runs it"]
+fn allocators_that_die_take_no_route_along() {
+    let mut stage = serving();
+    let from = stage.now();
+    stage
+        .allocators
+        .iter_mut()
+        .for_each(crate::daemon::Daemon::kill);
+    let moved = stage.pod("web", 3);
+    stage.wait_route("1.2.3.4/32", &[1, 2, 3]);
+    stage.remove_pod(&moved);
+    stage.wait_route("1.2.3.4/32", &[1, 2]);
+    stage
+        .allocators
+        .iter_mut()
+        .for_each(crate::daemon::Daemon::start);
+    let third = stage.at(&[3]);
+    let wanted = [
+        crate::stage::announced("1.2.3.4/32", &third),
+        crate::stage::withdrawn("1.2.3.4/32", &third),
+    ];
+    stage.assert_heard(from, wanted.concat());
+    assert_eq!(stage.addresses()["web"], "1.2.3.4");
+}
