@@ -143,7 +143,7 @@ impl Router {
         let open = Open {
             asn,
             hold_time: 90,
-            router_id: RouterId::new(Ipv4Addr::new(127, 0, 0, 1)).ok_or("zero router id")?,
+            router_id: RouterId::new(Ipv4Addr::new(192, 0, 2, 1)).ok_or("zero router id")?,
             capabilities: vec![
                 Capability::Multiprotocol(Family::Ipv4),
                 Capability::Multiprotocol(Family::Ipv6),
@@ -188,6 +188,7 @@ impl Router {
                         let mut answer = Vec::new();
                         Message::Keepalive.encode(&mut answer);
                         stream.write_all(&answer).map_err(words)?;
+                        self.shared.1.notify_all();
                     }
                     Message::Update(update) => {
                         let mut all = self.lock();

@@ -30,10 +30,10 @@ impl Drop for Announcer {
 
 /// Runs it several times.
 pub fn measure(report: &mut Report, loods: &Path, folder: &Path, runs: usize) {
-    report.progress("a table of 100,000 prefixes");
     let (mut sent, mut after_go, mut anonymous, mut resident, mut peak) =
         (vec![], vec![], vec![], vec![], vec![]);
-    for _ in 0..runs {
+    for run in 1..=runs {
+        report.progress(&format!("a table of 100,000 prefixes, run {run} of {runs}"));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let mut announcer = start(loods, folder, &listener);
         tell(&mut announcer, &format!("fill {PREFIXES} 10.0.0.0\ngo\n"));
@@ -54,7 +54,7 @@ pub fn measure(report: &mut Report, loods: &Path, folder: &Path, runs: usize) {
         let up = router.wait(LIMIT, |told| {
             told.values().any(|told| told.up.is_some()).then_some(())
         });
-        assert!(up.is_some(), "a session");
+        assert!(up.is_some(), "a session; {}", router.summary());
         let begun = Instant::now();
         tell(&mut announcer, &format!("fill {PREFIXES} 10.0.0.0\ngo\n"));
         let (_, last) = wait_for_table(&router);
