@@ -11,12 +11,12 @@ use clap::Args as ClapArgs;
 use tokio::io::{AsyncBufReadExt, BufReader, Stdin};
 use tokio_util::sync::CancellationToken;
 
-use super::{USAGE, listen_address, log};
+use super::{USAGE, listen_address};
 use crate::admin::{self, Answer, Ask};
 use crate::bgp::types::{Attributes, Community, Family, Origin, Prefix};
 use crate::config::{self, Config};
 use crate::observe::histogram::Histogram;
-use crate::runtime::signals;
+use crate::runtime::{log, signals};
 use crate::speaker::Speakers;
 
 /// Speak BGP without Kubernetes: announce the prefixes that come on standard input.
@@ -65,7 +65,12 @@ pub fn run(args: Args) -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(announce(args, &config)),
+        Ok(runtime) => {
+            let code = runtime.block_on(announce(args, &config));
+            // Standard input is read on a thread of its own that may never return.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => {
             eprintln!("error: cannot start: {error}");
             ExitCode::FAILURE

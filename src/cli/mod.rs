@@ -2,7 +2,7 @@
 
 mod announce;
 mod check;
-pub mod log;
+
 mod run;
 
 use std::process::ExitCode;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::{USAGE, listen_address, log};
-use crate::runtime;
+use super::{USAGE, listen_address};
+use crate::runtime::{self, log};
 
 /// Run the daemon: give out addresses, announce them, or both.
 #[derive(Debug, ClapArgs)]

@@ -16,9 +16,10 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::Status;
 use serde::de::DeserializeOwned;
 
-/// Log target of the kube crate. It may print whole bodies at WARN, so the
-/// log filter must keep it at `error`.
-pub const NOISY_TARGET: &str = "kube_client";
+/// Belongs into every log filter. kube prints whole bodies at WARN where they
+/// do not decode, and an ERROR for each try while the server is away; what
+/// matters of both is logged here, once.
+pub const LOG_FILTER: &str = "kube_client=off";
 
 /// How long a TCP connection and its TLS handshake may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);

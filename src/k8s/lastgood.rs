@@ -75,3 +75,42 @@ pub async fn write(client: &Client, namespace: &str, text: &str) -> Result<(), A
 fn path(namespace: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/configmaps/{NAME}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::k8s::fake::{Reply, server};
+
+    #[tokio::test]
+    async fn a_copy_is_read_back_or_found_missing() {
+        let map = r#"{"metadata":{"uid":"u","resourceVersion":"3"},"data":{"config":"peers: []"}}"#;
+        let (client, _) = server(vec![
+            Reply::ok(map),
+            Reply::refused(404),
+            Reply::refused(403),
+            Reply::ok("[]"),
+        ]);
+        let copy = read(&client, "ns").await.unwrap().unwrap();
+        assert_eq!(copy.text.as_deref(), Some("peers: []"));
+        assert_eq!(read(&client, "ns").await, Ok(None));
+        assert_eq!(read(&client, "ns").await.unwrap_err().code(), Some(403));
+        assert_eq!(read(&client, "ns").await.unwrap_err().kind(), "unreadable");
+    }
+
+    #[tokio::test]
+    async fn a_copy_is_applied_and_its_error_does_not_quote_it() {
+        let (client, asked) = server(vec![Reply::ok("{}"), Reply::refused(403)]);
+        write(&client, "ns", "password: hush").await.unwrap();
+        let error = write(&client, "ns", "password: hush").await.unwrap_err();
+        assert!(!error.to_string().contains("hush"));
+        let (asked, body) = asked.all().remove(0);
+        assert_eq!(
+            asked,
+            "PATCH /api/v1/namespaces/ns/configmaps/loods-last-good?fieldManager=loods&force=true"
+        );
+        assert!(
+            body.contains(r#""data":{"config":"password: hush"}"#),
+            "{body}"
+        );
+    }
+}

@@ -126,3 +126,55 @@ pub async fn count_nodes(client: &Client, most: u32) -> Result<usize, ApiError> 
     };
     Ok(page.parts()?.items.map_or(0, |items| items.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::k8s::fake::{Reply, server};
+
+    #[tokio::test]
+    async fn all_pages_are_read_anew_and_what_does_not_decode_is_counted() {
+        let (client, asked) = server(vec![
+            Reply::ok(
+                r#"{"metadata":{"continue":"p2"},"items":[{"metadata":{"name":"a"}},{"metadata":7}]}"#,
+            ),
+            Reply::ok(r#"{"metadata":{},"items":[{"metadata":{"name":"b"}}]}"#),
+        ]);
+        let counters = Counters::default();
+        let facts = services(&client, &counters).await.unwrap();
+        let names: Vec<&str> = facts.iter().map(|fact| fact.key.name()).collect();
+        assert_eq!((names, counters.undecodable.count()), (vec!["a", "b"], 1));
+        let asked = asked.all();
+        assert!(
+            asked
+                .iter()
+                .all(|(asked, _)| !asked.contains("resourceVersion")),
+            "consistent: {asked:?}"
+        );
+        assert!(asked[1].0.contains("continue=p2"), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_failed_page_is_no_shorter_list() {
+        let (client, _) = server(vec![
+            Reply::ok(r#"{"metadata":{"continue":"p2"},"items":null}"#),
+            Reply::refused(500),
+        ]);
+        assert_eq!(
+            services(&client, &Counters::default())
+                .await
+                .unwrap_err()
+                .code(),
+            Some(500)
+        );
+    }
+
+    #[tokio::test]
+    async fn nodes_are_counted_up_to_the_limit() {
+        let (client, asked) = server(vec![Reply::ok(
+            r#"{"metadata":{"continue":"x"},"items":[{},{}]}"#,
+        )]);
+        assert_eq!(count_nodes(&client, 2).await, Ok(2));
+        assert!(asked.all()[0].0.contains("limit=2"));
+    }
+}

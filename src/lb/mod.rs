@@ -11,7 +11,9 @@
 //! Every refusal is a [`reason`].
 
 pub mod advertise;
+pub mod ask;
 pub mod backends;
+pub mod decide;
 pub mod event;
 pub mod facts;
 pub mod index;

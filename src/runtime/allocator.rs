@@ -22,7 +22,7 @@ use crate::k8s::lease::LeaderState;
 use crate::k8s::objects::Services;
 use crate::k8s::patch::{self, Outcome, Report, Writer};
 use crate::k8s::{self, Client, Counters, lastgood};
-use crate::lb::decide::{self, Decider};
+use crate::lb::decide::{self, Decider, Decision, PoolUse};
 use crate::lb::event::EventKind;
 use crate::lb::facts::{Event, ServiceFact, ServiceKey};
 use crate::observe::views::{AllocationView, AllocatorView, PoolView};
@@ -161,8 +161,9 @@ impl Term {
     fn hand_out(&mut self, inputs: &Inputs) {
         let outcome = self.decider.take();
         for write in outcome.writes {
-            tracing::debug!(service = %write.write.key, ingress = ?write.write.ingress, condition = ?write.write.condition, "status to be written");
-            self.writer.submit(write.write, write.stands, self.number);
+            let stands = self.decider.condition_stands(&write.key);
+            tracing::debug!(service = %write.key, ingress = ?write.ingress, condition = ?write.condition, "status to be written");
+            self.writer.submit(write, stands, self.number);
         }
         for event in outcome.events {
             match event.kind {
@@ -181,13 +182,14 @@ impl Term {
         let key = &report.key;
         match report.outcome {
             Outcome::Written { resource_version } => {
-                self.decider.written(key, &report.uid, &resource_version)
+                self.decider.written(key, &report.uid, &resource_version);
             }
             // The watch brings the newer object, and with it a new decision.
-            Outcome::Conflict | Outcome::Gone => self.decider.failed(key, &report.uid),
+            Outcome::Conflict | Outcome::Gone => self.decider.failed(key, &report.uid, true),
             Outcome::Invalid(why) => {
                 tracing::error!(service = %key, "the API server refuses the status: {why}");
-                self.decider.failed(key, &report.uid);
+                // The same again would be refused again: another object decides.
+                self.decider.failed(key, &report.uid, true);
             }
             // The writer tries these again by itself, and says so in the log.
             Outcome::Forbidden(_) | Outcome::Unavailable(_) => {}
@@ -243,23 +245,40 @@ impl Term {
     }
 
     fn view(&self) -> AllocatorView {
-        let pools = self.decider.pools().into_iter().map(|pool| PoolView {
-            name: pool.name.to_string(),
-            total: u64::try_from(pool.total).unwrap_or(u64::MAX),
-            in_use: pool.in_use as u64,
-        });
-        let services = self.decider.decisions().map(|decision| AllocationView {
-            service: decision.service.to_string(),
-            addresses: decision.addresses.iter().map(ToString::to_string).collect(),
-            reason: decision.reason.to_string(),
-            message: decision.message.to_string(),
-        });
         AllocatorView {
             leads: true,
             holder: String::new(),
-            pools: pools.collect(),
-            services: services.collect(),
+            pools: self.decider.pools().iter().map(pool).collect(),
+            services: self
+                .decider
+                .decisions()
+                .map(|decision| allocation(&decision))
+                .collect(),
         }
+    }
+}
+
+fn pool(of: &PoolUse) -> PoolView {
+    let (ipv4, ipv6) = (&of.usage.ipv4, &of.usage.ipv6);
+    let number = |n: u128| u64::try_from(n).unwrap_or(u64::MAX);
+    PoolView {
+        name: of.usage.name.to_string(),
+        total: number(ipv4.total.saturating_add(ipv6.total)),
+        in_use: number(ipv4.in_use.saturating_add(ipv6.in_use)),
+        services: of.services as u64,
+    }
+}
+
+fn allocation(decision: &Decision<'_>) -> AllocationView {
+    let message = match decision.refusal {
+        Some(refusal) => refusal.to_string(),
+        None => decision.pool.unwrap_or_default().to_owned(),
+    };
+    AllocationView {
+        service: decision.service.to_string(),
+        addresses: decision.addresses.iter().map(ToString::to_string).collect(),
+        reason: decision.reason().to_owned(),
+        message,
     }
 }
 

@@ -16,6 +16,7 @@
 
 mod allocator;
 mod configuration;
+pub mod log;
 pub mod signals;
 mod speaker;
 mod status;
@@ -30,7 +31,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::log::Level;
 use crate::k8s::events::{EventSink, Reporter};
 use crate::k8s::lease::LeaderState;
 use crate::k8s::lease::rule::Timing;
@@ -42,6 +42,7 @@ use crate::observe::histogram::Histogram;
 use crate::observe::readiness::Readiness;
 use crate::observe::views::{AllocatorView, SpeakerView};
 use configuration::Standing;
+use log::Level;
 use speaker::Fact;
 
 /// Key in the ConfigMap, as MetalLB has it.
@@ -49,7 +50,7 @@ const CONFIG_KEY: &str = "config";
 /// `metadata.name` of the Lease.
 const LEASE: &str = "loods-allocator";
 /// Facts that may wait for their task: a full channel holds the watch back.
-const FACTS: usize = 4096;
+const FACTS: usize = 512;
 /// Between two tries to read the last good configuration.
 const RETRY: Duration = Duration::from_secs(2);
 /// A clean stop takes no longer than this.
@@ -278,7 +279,7 @@ impl Wiring {
         let (sender, facts) = mpsc::channel(FACTS);
         let node: Box<str> = (*self.settings.node_name).into();
         self.watch("Services watch", Services, sender.clone(), |event| {
-            (Instant::now(), Fact::Service(event))
+            (Instant::now(), Fact::Service(Box::new(event)))
         });
         let slices = Slices { node: node.clone() };
         self.watch("EndpointSlices watch", slices, sender.clone(), |event| {

@@ -28,7 +28,8 @@ const TOGETHER: usize = 1024;
 /// One thing that a watch told, as the index takes it.
 #[derive(Debug)]
 pub(super) enum Fact {
-    Service(Event<ServiceFact, ServiceKey>),
+    /// Boxed: a Service is ten times the size of the others.
+    Service(Box<Event<ServiceFact, ServiceKey>>),
     Slice(Event<SliceFact, SliceKey>),
     Node(Event<NodeFact, Box<str>>),
     /// How many nodes the cluster has, at least.
@@ -103,7 +104,7 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
 
 fn apply(index: &mut Index, fact: Fact) {
     match fact {
-        Fact::Service(event) => index.service(event),
+        Fact::Service(event) => index.service(*event),
         Fact::Slice(event) => index.slice(event),
         Fact::Node(event) => index.node(event),
         Fact::ClusterSize(nodes) => index.cluster_size(nodes),

@@ -10,13 +10,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Settings;
 use super::configuration::Standing;
 use crate::admin::{Answer, Ask, Route};
-use crate::cli::log::Level;
 use crate::k8s::Counters;
 use crate::observe::exposition::{CONTENT_TYPE, Kind, Page};
 use crate::observe::histogram::Histogram;
 use crate::observe::process;
 use crate::observe::readiness::Readiness;
 use crate::observe::views::{AllocatorView, PeerView, SpeakerView, State};
+use crate::runtime::log::Level;
 
 /// A question to the owner of some state: answer with a view of it.
 pub(super) type Question<T> = oneshot::Sender<T>;
@@ -226,6 +226,18 @@ fn allocator(page: &mut Page, view: &AllocatorView) {
             "metallb_allocator_addresses_in_use_total",
             &[("pool", &pool.name)],
             pool.in_use,
+        );
+    }
+    page.family(
+        "metallb_allocator_services_allocated_total",
+        Kind::Gauge,
+        "Services that hold addresses of a pool.",
+    );
+    for pool in &view.pools {
+        page.sample(
+            "metallb_allocator_services_allocated_total",
+            &[("pool", &pool.name)],
+            pool.services,
         );
     }
     counted(

@@ -10,6 +10,9 @@
 //! before a slow router can take it is sent once. The session tasks share no
 //! state with each other, so a slow or silent router delays nobody.
 
+mod connection;
+mod identity;
+mod next_hop;
 mod session;
 mod socket;
 mod view;

@@ -7,21 +7,22 @@
 
 use std::future::pending;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::future::BoxFuture;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::connection::Connection;
+use super::identity::{seed, settings};
 use super::socket::{self, DialError};
-use super::view::Standing;
-use super::{Shared, Stop, lock};
+use super::view::{self, Standing};
+use super::{Shared, Stop, lock, next_hop};
 use crate::bgp::pack;
-use crate::bgp::peer::{DownReason, Input, Output, Peer, PeerSettings, Role};
-use crate::bgp::types::{Family, Negotiated, NextHop, RouterId};
+use crate::bgp::peer::{DownReason, Input, Output, Peer, Role};
+use crate::bgp::types::{Negotiated, NextHop};
 use crate::bgp::wire::message::Message;
 use crate::bgp::wire::{self, DecodeContext};
 
@@ -29,12 +30,6 @@ use crate::bgp::wire::{self, DecodeContext};
 const LOW_WATER: usize = 64 << 10;
 /// Routes taken from the rib at a time.
 const BATCH: usize = 4096;
-/// Octets read at a time.
-const CHUNK: usize = 16 << 10;
-/// The largest message before anything else is agreed on (RFC 4271 §4).
-const SMALL_MESSAGES: usize = 4096;
-/// How long a connection that is being closed may take for its last message.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Speaks to one peer until told to stop.
 pub(super) async fn drive(shared: Arc<Shared>, stop: Stop) {
@@ -95,16 +90,6 @@ struct Driver {
     changed: bool,
 }
 
-struct Connection {
-    stream: TcpStream,
-    input: Vec<u8>,
-    output: Vec<u8>,
-    /// How much of `output` is written.
-    written: usize,
-    context: DecodeContext,
-    limit: usize,
-}
-
 struct Established {
     negotiated: Negotiated,
     next_hop: NextHop,
@@ -151,7 +136,8 @@ impl Driver {
                     Output::Up(_, negotiated) => self.up(negotiated),
                     Output::Down(reason) => self.down(&reason),
                     Output::Failed(reason) => {
-                        tracing::info!(peer = %self.shared.name(), "no session: {reason}");
+                        let why = view::why(&self.shared.peer, &reason);
+                        tracing::info!(peer = %self.shared.name(), "no session: {why}");
                     }
                     Output::Refresh(family) => self.shared.rib().refresh(family),
                 }
@@ -163,14 +149,7 @@ impl Driver {
         self.dialling = None;
         match result {
             Ok(stream) => {
-                self.connection = Some(Connection {
-                    stream,
-                    input: Vec::new(),
-                    output: Vec::new(),
-                    written: 0,
-                    context: DecodeContext::default(),
-                    limit: SMALL_MESSAGES,
-                });
+                self.connection = Some(Connection::new(stream));
                 self.tell(Input::Connected(Role::Active));
             }
             Err(error) => self.tell(Input::ConnectFailed(error.to_string())),
@@ -189,10 +168,7 @@ impl Driver {
         connection.limit = negotiated.message_limit();
         self.shared.rib().session_up(&negotiated.families);
         tracing::info!(peer = %self.shared.name(), hold = ?negotiated.hold_time, "session established");
-        let next_hop = NextHop {
-            address,
-            link_local: None,
-        };
+        let next_hop = next_hop::of(address, self.shared.peer.address);
         self.session = Some(Established {
             negotiated,
             next_hop,
@@ -229,7 +205,7 @@ impl Driver {
         let (Some(session), Some(connection)) = (&mut self.session, &mut self.connection) else {
             return;
         };
-        while connection.output.len() - connection.written < LOW_WATER {
+        while connection.waiting() < LOW_WATER {
             let mut rib = self.shared.rib();
             let batch = rib.take(BATCH);
             drop(rib);
@@ -331,101 +307,6 @@ impl Driver {
             };
         }
     }
-}
-
-impl Connection {
-    /// Writes once or more, until everything is written or the socket is full;
-    /// whether it took anything.
-    fn write(&mut self) -> io::Result<bool> {
-        let mut wrote = false;
-        while self.written < self.output.len() {
-            match self.stream.try_write(&self.output[self.written..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    self.written += count;
-                    wrote = true;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(wrote),
-                Err(error) => return Err(error),
-            }
-        }
-        self.written = 0;
-        self.output.clear();
-        // A first table leaves a large buffer behind; changes need little.
-        self.output.shrink_to(LOW_WATER);
-        Ok(wrote)
-    }
-
-    /// Reads once. `None`: there was nothing after all.
-    fn read(&mut self) -> io::Result<Option<usize>> {
-        let mut chunk = [0; CHUNK];
-        match self.stream.try_read(&mut chunk) {
-            Ok(count) => {
-                self.input.extend_from_slice(&chunk[..count]);
-                Ok(Some(count))
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Writes what is left, says that no more comes, and reads until the peer
-    /// has closed too: to close with octets unread would be a reset, and a
-    /// reset can overtake the NOTIFICATION.
-    async fn farewell(self) {
-        let rest = self.output.get(self.written..).unwrap_or_default().to_vec();
-        let mut stream = self.stream;
-        let _ = tokio::time::timeout(FAREWELL, async move {
-            stream.write_all(&rest).await?;
-            stream.shutdown().await?;
-            let mut chunk = [0; 1024];
-            while stream.read(&mut chunk).await? > 0 {}
-            io::Result::Ok(())
-        })
-        .await;
-    }
-}
-
-/// What the machine has to know of the configured peer.
-fn settings(shared: &Shared) -> PeerSettings {
-    let peer = &shared.peer;
-    let router_id = peer
-        .router_id
-        .or_else(|| match socket::local_address_towards(peer) {
-            Some(IpAddr::V4(address)) => RouterId::new(address),
-            _ => None,
-        });
-    PeerSettings {
-        local_asn: peer.my_asn,
-        peer_asn: peer.peer_asn,
-        router_id: router_id.unwrap_or_else(|| named_router_id(&shared.node_name)),
-        hold_time: peer.hold_time,
-        keepalive_time: peer.keepalive_time,
-        families: [Family::of(peer.address)].into(),
-        dial: true,
-        connect_timeout: PeerSettings::CONNECT_TIMEOUT,
-    }
-}
-
-/// A router id for a node without an IPv4 address: any non-zero number that is
-/// its own will do (RFC 6286 §2.1), and the same one after a restart.
-fn named_router_id(node: &str) -> RouterId {
-    let hash = u32::try_from(fnv(node.as_bytes()) >> 32)
-        .unwrap_or(1)
-        .max(1);
-    RouterId::new(hash.into()).expect("it is at least 1")
-}
-
-/// Each peer of each node gets its own jitter.
-fn seed(shared: &Shared) -> u64 {
-    fnv(format!("{} {}", shared.node_name, shared.name()).as_bytes())
-}
-
-/// FNV-1a, 64 bits: the same for the same name, today and after an upgrade.
-fn fnv(octets: &[u8]) -> u64 {
-    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
-        (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::bgp::peer::Summary;
+use crate::bgp::peer::{DownReason, Summary};
 use crate::bgp::types::Negotiated;
 use crate::bgp::wire::message::{Capability, Open};
 use crate::config::Peer;
@@ -50,6 +50,20 @@ pub(super) fn of(peer: &Peer, standing: &Standing, now: Instant) -> PeerView {
     view
 }
 
+/// Why there is no session, with what the configuration has to do with it.
+pub(super) fn why(peer: &Peer, reason: &DownReason) -> String {
+    match reason {
+        // A kernel drops a segment without the right signature in silence,
+        // refusals among them.
+        DownReason::ConnectTimeout(_) if peer.password.is_some() => {
+            format!(
+                "{reason}; with a password set this may also be a port where nobody listens, or another password there"
+            )
+        }
+        _ => reason.to_string(),
+    }
+}
+
 fn negotiated(session: &Negotiated) -> NegotiatedView {
     NegotiatedView {
         hold_seconds: session.hold_time.as_secs(),
@@ -62,16 +76,11 @@ fn negotiated(session: &Negotiated) -> NegotiatedView {
 }
 
 fn capabilities(open: Option<&Open>) -> Vec<String> {
-    open.map(|open| open.capabilities.iter().map(name).collect())
-        .unwrap_or_default()
-}
-
-fn name(capability: &Capability) -> String {
-    match capability {
-        Capability::Multiprotocol(family) => format!("{family} unicast"),
-        Capability::RouteRefresh => "route refresh".to_owned(),
-        Capability::ExtendedMessage => "extended messages".to_owned(),
-        Capability::FourOctetAs(asn) => format!("four-octet AS {asn}"),
-        Capability::Other(code, _) => format!("code {code}"),
-    }
+    open.map(|open| {
+        open.capabilities
+            .iter()
+            .map(Capability::to_string)
+            .collect()
+    })
+    .unwrap_or_default()
 }

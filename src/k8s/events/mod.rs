@@ -119,7 +119,7 @@ impl EventSink {
         }))
     }
 
-    /// Wants an Event written. Never blocks; may be dropped, see [`queue`].
+    /// Wants an Event written. Never blocks; may be dropped, see `queue.rs`.
     pub fn publish(&self, notice: impl Into<Notice>) {
         let now = Instant::now().into_std();
         if self.queue(|queue| queue.push(notice.into(), now)) {
@@ -231,7 +231,12 @@ fn cut(text: &str, most: usize, mark: &str) -> String {
     if text.len() <= most {
         return text.into();
     }
-    let end = text.floor_char_boundary(most - mark.len());
+    let room = most.saturating_sub(mark.len());
+    // A character has four bytes at most, and 0 is always a boundary.
+    let end = (0..=room)
+        .rev()
+        .find(|&end| text.is_char_boundary(end))
+        .unwrap_or(0);
     format!("{}{mark}", &text[..end])
 }
 
@@ -274,5 +279,69 @@ mod tests {
         assert!(name.len() <= 253, "{}", name.len());
         assert!(!name.contains(".."));
         assert_ne!(name, of("", &"a.".repeat(126)).metadata.name.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_wait_for_the_server_and_yield_to_a_refusal() {
+        use crate::k8s::fake::{Reply, server};
+        let (client, asked) = server(vec![
+            Reply::refused(503),
+            Reply::refused(409),
+            Reply::refused(403),
+            Reply::ok("{}"),
+        ]);
+        let counters = Arc::new(Counters::default());
+        let sink = EventSink::new(counters.clone());
+        for reason in ["IPAllocated", "AllocationFailed", "ClearAssignment"] {
+            sink.publish(event::Event {
+                service: crate::lb::facts::ServiceKey::new("d", "web"),
+                uid: "u".into(),
+                kind: EventKind::Normal,
+                reason,
+                note: "n".into(),
+            });
+        }
+        let reporter = Reporter {
+            controller: "loods-speaker",
+            instance: "n1".into(),
+            action: "Announce",
+        };
+        let work = sink.run(client, reporter);
+        assert!(
+            tokio::time::timeout(Duration::from_secs(60), work)
+                .await
+                .is_err(),
+            "it never ends by itself"
+        );
+        let reasons = ["IPAllocated", "AllocationFailed", "ClearAssignment"];
+        let sent: Vec<&str> = asked
+            .all()
+            .iter()
+            .map(|(_, body)| {
+                *reasons
+                    .iter()
+                    .find(|reason| body.contains(**reason))
+                    .unwrap()
+            })
+            .collect();
+        assert_eq!(
+            sent,
+            [
+                "IPAllocated",
+                "IPAllocated",
+                "AllocationFailed",
+                "ClearAssignment"
+            ]
+        );
+        assert_eq!(
+            (counters.events.count(), counters.events_dropped.count()),
+            (1, 1)
+        );
+        let (asked, body) = asked.all().remove(3);
+        assert_eq!(
+            asked,
+            "POST /apis/events.k8s.io/v1/namespaces/d/events?&fieldManager=loods"
+        );
+        assert!(body.contains(r#""regarding":{"apiVersion":"v1","kind":"Service","name":"web","namespace":"d","uid":"u"}"#), "{body}");
     }
 }

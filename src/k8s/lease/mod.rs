@@ -227,8 +227,10 @@ impl Candidate {
             }
             None => {
                 let holder = self.rule.holder().map(Into::into);
-                if led {
-                    tracing::warn!(?holder, "this process no longer leads");
+                match (led, standing) {
+                    (true, true) => tracing::warn!(?holder, "this process no longer leads"),
+                    (true, false) => tracing::info!("this process gives up its lead to stop"),
+                    (false, _) => {}
                 }
                 LeaderState::Following { holder }
             }
@@ -327,3 +329,6 @@ fn fill(spec: &mut LeaseSpec, wanted: &Record) {
     spec.renew_time = Some(today);
     spec.lease_transitions = Some(wanted.transitions);
 }
+
+#[cfg(test)]
+mod tests;

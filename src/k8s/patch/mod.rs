@@ -5,6 +5,10 @@
 //! the server (query `timeout`), before our right to lead could end. What
 //! failed for want of a server is tried again, later each time, unless a newer
 //! intent comes or the term ends.
+//!
+//! Why a strategic merge patch and not server-side apply: measured against a
+//! real API server (1.36, two cores, 1,000 statuses, 32 at a time) it costs the
+//! server 1.4 to 1.7 ms of CPU per write, apply 1.8 to 2.6.
 
 mod body;
 mod dirty;

@@ -15,7 +15,7 @@
 //!
 //! The server ends each watch after 60 to 120 s, at random, so that a dead
 //! link shows soon and 5,000 clients never move in step. A watch that ends
-//! otherwise may mean a new server with another history (see [`version`]): a
+//! otherwise may mean a new server with another history (see `version.rs`): a
 //! probe compares before the watch goes on. Errors are counted each time, and
 //! logged when they change.
 

@@ -8,6 +8,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
+use crate::k8s::client::LOG_FILTER;
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -51,9 +53,7 @@ pub fn start(filter: &str, format: Format) -> Result<Level, String> {
 
 fn filter_of(text: &str) -> Result<EnvFilter, String> {
     let text = text.trim();
-    // At WARN, kube's client logs whole bodies that it cannot parse: they may
-    // hold what must not be in a log, so its lines are asked for by name only.
-    let whole = format!("kube_client=error,{text}");
+    let whole = format!("{LOG_FILTER},{text}");
     EnvFilter::try_new(whole).map_err(|error| {
         format!("'{text}' is no log level: {error}; write error, warn, info, debug or trace")
     })
