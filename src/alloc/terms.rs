@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::lb::facts::{Port, ServiceFact, ServiceKey, TrafficPolicy, Transport};
+use crate::facts::{Port, ServiceFact, ServiceKey, TrafficPolicy, Transport};
 
 /// What a Service brings to sharing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

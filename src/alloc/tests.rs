@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::lb::facts::{Port, Transport};
+use crate::facts::{Port, Transport};
 use crate::lb::fixture::{ip, key, pool};
 
 fn terms(sharing_key: Option<&str>, ports: &[u16], backend: &str) -> Arc<Terms> {
@@ -240,7 +240,7 @@ fn some_want(choice: u8, more: u8) -> Want {
     };
     let texts = ["10.0.1.0", "10.1.0.9", "fd00::1", "10.9.9.9"];
     let mut addresses: Vec<IpAddr> = Vec::new();
-    if choice / 5 % 3 == 0 {
+    if (choice / 5).is_multiple_of(3) {
         addresses.push(ip(texts[usize::from(more % 4)]));
     }
     if policy == FamilyPolicy::RequireDualStack && !addresses.is_empty() {

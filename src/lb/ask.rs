@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::alloc::{Refusal, Want};
 use crate::bgp::types::Family;
 
-use super::facts::{FamilyPolicy, ServiceFact};
+use crate::facts::{FamilyPolicy, ServiceFact};
 
 /// What the Service needs, or what is wrong with how it asks.
 pub fn want(fact: &ServiceFact) -> Result<Want, Refusal> {
@@ -64,7 +64,7 @@ fn parse(field: &'static str, text: &str) -> Result<IpAddr, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lb::facts::Asks;
+    use crate::facts::Asks;
 
     fn asking(field: Option<&str>, list: Option<&str>) -> Result<Vec<String>, String> {
         let fact = ServiceFact {

@@ -39,8 +39,8 @@ use crate::alloc::{Allocator, Refusal, Usage};
 use crate::config::Config;
 
 use super::event::Event;
-use super::facts::{self, IngressFact, ServiceFact, ServiceKey};
 use super::status::StatusWrite;
+use crate::facts::{self, IngressFact, ServiceFact, ServiceKey};
 
 pub use entry::Standing;
 use entry::{Entry, older};

@@ -15,7 +15,6 @@ pub mod ask;
 pub mod backends;
 pub mod decide;
 pub mod event;
-pub mod facts;
 pub mod index;
 pub mod notices;
 pub mod orphan;

@@ -18,6 +18,7 @@ use super::configuration::Standing;
 use super::status::Question;
 use super::wiring::FACTS;
 use crate::config::Config;
+use crate::facts::{Event, ServiceFact, ServiceKey};
 use crate::k8s::events::{EventSink, Notice, Regarding};
 use crate::k8s::lease::LeaderState;
 use crate::k8s::objects::Services;
@@ -25,7 +26,6 @@ use crate::k8s::patch::{self, Outcome, Report, Writer};
 use crate::k8s::{self, Client, Counters, lastgood};
 use crate::lb::decide::{self, Decider, Decision, PoolUse};
 use crate::lb::event::EventKind;
-use crate::lb::facts::{Event, ServiceFact, ServiceKey};
 use crate::observe::views::{AllocationView, AllocatorView, PoolView};
 
 /// Facts applied before decisions are taken once for all of them.

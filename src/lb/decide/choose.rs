@@ -10,8 +10,8 @@ use std::net::IpAddr;
 
 use crate::alloc::{Allocator, Refusal, Terms, Want};
 use crate::bgp::types::Family;
+use crate::facts::{FamilyPolicy, ServiceFact};
 use crate::lb::ask;
-use crate::lb::facts::{FamilyPolicy, ServiceFact};
 
 use super::entry::Held;
 use super::waiting::Need;

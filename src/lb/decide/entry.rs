@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::alloc::{Allocator, Refusal, Terms};
-use crate::lb::facts::{ConditionFact, ServiceFact};
+use crate::facts::{ConditionFact, ServiceFact};
 use crate::lb::status::StatusWrite;
 
 use super::waiting::{Need, Order};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::alloc::{Allocator, Terms};
 use crate::bgp::types::{Attributes, Family, Prefix};
 use crate::config::{Config, OnRemovedPool};
+use crate::facts::ServiceKey;
 use crate::lb::event::{Event, EventKind};
-use crate::lb::facts::ServiceKey;
 use crate::lb::orphan;
 
 use super::choose::{Choice, Present, choose};

@@ -22,7 +22,7 @@ use super::*;
 use crate::alloc::Terms;
 use crate::bgp::types::Family;
 use crate::config::{OnRemovedPool, Pool};
-use crate::lb::facts::{FamilyPolicy, Port, TrafficPolicy, Transport};
+use crate::facts::{FamilyPolicy, Port, TrafficPolicy, Transport};
 use crate::lb::fixture::{host_rule, ip, key, pool};
 
 /// An object, and what a test must remember of it.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::*;
 use crate::bgp::types::Family;
 use crate::config::{OnRemovedPool, Pool};
+use crate::facts::{ConditionFact, FamilyPolicy, Port, TrafficPolicy, Transport};
 use crate::lb::event::EventKind;
-use crate::lb::facts::{ConditionFact, FamilyPolicy, Port, TrafficPolicy, Transport};
 use crate::lb::fixture::{host_rule, ip, key, pool};
 
 /// What the tests see of a decider, its store included: each write is accepted.

@@ -7,7 +7,7 @@ use std::ops::Bound;
 
 use crate::alloc::{Allocator, Refusal, Terms, Want};
 use crate::bgp::types::Family;
-use crate::lb::facts::ServiceKey;
+use crate::facts::ServiceKey;
 
 /// The order in which Services are served: the older first, then by name.
 pub(super) type Order = (i64, ServiceKey);
