@@ -172,7 +172,7 @@ impl World {
                 }
             }
             4 | 5 => self.store.edit(&name, |fact| edit(fact, how)),
-            6 | 7 | 8 => self.deliver(usize::from(how % 4) + 1),
+            6..=8 => self.deliver(usize::from(how % 4) + 1),
             9 => {
                 self.config = usize::from(which) % self.configs.len();
                 let config = self.configure();
@@ -218,7 +218,7 @@ impl World {
         }
         let at = usize::from(which) % self.leader.flying.len();
         let write = self.leader.flying.remove(at);
-        if how % 5 == 0 {
+        if how.is_multiple_of(5) {
             self.leader.decider.failed(&write.key, &write.uid, false);
             self.leader.ghosts.push(write);
             return;
@@ -266,7 +266,7 @@ impl World {
             }
         }
         let before = Arc::clone(&self.configs[self.config]);
-        if which % 3 == 0 {
+        if which.is_multiple_of(3) {
             self.config = usize::from(how) % self.configs.len();
         }
         let config = self.configure();
@@ -287,7 +287,7 @@ impl World {
 
     /// Something from the past arrives.
     fn haunt(&mut self, how: u8) {
-        if how % 7 == 0 && !self.leader.ghosts.is_empty() {
+        if how.is_multiple_of(7) && !self.leader.ghosts.is_empty() {
             let write = self.leader.ghosts.remove(0);
             self.arrive(&write);
         }
@@ -374,7 +374,7 @@ impl World {
     /// Everything is delivered until nothing is left to do.
     fn rest(&mut self) {
         for _ in 0..100 {
-            self.deliver(usize::MAX.min(self.store.log.len()));
+            self.deliver(self.store.log.len());
             while !self.leader.answers.is_empty() {
                 self.answer(0);
             }
@@ -426,7 +426,7 @@ impl World {
         // A refusal to move an orphan is the one thing that the status cannot remember.
         let again = |event: &&crate::lb::event::Event| {
             let condition = &self.store.objects[&event.service].fact.condition;
-            !condition.as_ref().is_some_and(|c| &*c.reason == "Orphaned")
+            condition.as_ref().is_none_or(|c| &*c.reason != "Orphaned")
         };
         assert_eq!(outcome.events.iter().find(again), None);
     }

@@ -702,7 +702,7 @@ fn conflicts_wait_for_the_watch_and_other_failures_do_not() {
     );
     let write = decider.take().writes.remove(0);
     decider.failed(&write.key, &write.uid, false);
-    assert_eq!(decider.take().writes, [write.clone()]);
+    assert_eq!(decider.take().writes, std::slice::from_ref(&write));
     decider.failed(&write.key, &write.uid, true);
     assert_eq!(decider.take().writes, []);
     let mut newer = service("a", 1);
