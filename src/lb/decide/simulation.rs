@@ -277,10 +277,9 @@ impl World {
     /// also when it is gone again before the write arrives.
     fn configure(&mut self) -> Arc<Config> {
         let config = Arc::clone(&self.configs[self.config]);
-        if config.on_removed_pool == OnRemovedPool::Reassign {
-            for object in self.store.objects.values_mut() {
-                object.asked_since = true;
-            }
+        let moving = config.on_removed_pool == OnRemovedPool::Reassign;
+        for object in self.store.objects.values_mut() {
+            object.asked_since |= moving || object.fact.asks.reassign.is_some();
         }
         config
     }
@@ -309,7 +308,7 @@ impl World {
         let moving = self.leader.decider.config.on_removed_pool == OnRemovedPool::Reassign;
         let object = self.store.objects.get_mut(&write.key).expect("takes");
         if write.ingress.is_some() {
-            object.asked_since = moving;
+            object.asked_since = moving || object.fact.asks.reassign.is_some();
         }
         assume(&mut object.fact, write.clone());
         self.store.touch(&write.key);
@@ -353,10 +352,12 @@ impl World {
                     .as_deref()
                     .is_some_and(|p| Some(p) != pool)
         });
+        // An orphan's condition does not tell that it waits for what it asked for.
+        let as_asked = crate::lb::ask::want(&object.fact).is_ok_and(|w| w.addresses == *ingress);
         let may_move = object.fact.asks.reassign.is_some()
             || config.on_removed_pool == OnRemovedPool::Reassign;
         assert!(
-            kept || object.asked_since || refused || (orphan && may_move),
+            kept || object.asked_since || refused || as_asked || (orphan && may_move),
             "{} moved from {before:?} to {ingress:?} for no reason",
             write.key
         );
