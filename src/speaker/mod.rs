@@ -73,6 +73,7 @@ struct Shared {
     standing: Mutex<Standing>,
     updates_sent: AtomicU64,
     prefixes_received: AtomicU64,
+    update_faults: AtomicU64,
 }
 
 impl Speakers {
@@ -172,6 +173,7 @@ impl Speakers {
             standing: Mutex::default(),
             updates_sent: AtomicU64::new(0),
             prefixes_received: AtomicU64::new(0),
+            update_faults: AtomicU64::new(0),
         });
         let stop = Stop::default();
         let task = tokio::spawn(supervise(Arc::clone(&shared), stop.clone()));
@@ -223,12 +225,13 @@ impl Shared {
         let mut view = view::of(&self.peer, &standing, Instant::now());
         let rib = self.rib();
         view.wanted = rib.wanted_len();
-        view.advertised = rib
-            .advertised()
-            .map(|(prefix, _)| prefix.to_string())
-            .collect();
+        let advertised: Vec<Prefix> = rib.advertised().map(|(prefix, _)| *prefix).collect();
+        // Words take longer than the session should have to wait.
+        drop(rib);
+        view.advertised = advertised.iter().map(Prefix::to_string).collect();
         view.updates_sent = self.updates_sent.load(Relaxed);
         view.prefixes_received = self.prefixes_received.load(Relaxed);
+        view.update_faults = self.update_faults.load(Relaxed);
         view
     }
 }

@@ -15,5 +15,10 @@ mod octets;
 mod router;
 mod speaker;
 
+mod flood;
 mod framing;
+mod fuzz;
 mod opens;
+mod silence;
+mod stop;
+mod updates;
