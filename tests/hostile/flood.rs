@@ -87,18 +87,17 @@ fn a_router_that_never_reads_costs_no_memory() {
     let mut stuck_line = stuck.session();
     let mut witness = honest.session();
     let mut table = witness.hear_table();
-    let mut after_one = 0;
-    for round in 0..20 {
-        let marker = format!("192.0.2.{round}/32");
-        speaker.tell(&format!("fill {ROUTES} 10.0.0.0 communities=64512:{round}"));
+    let mut flap = |rounds: std::ops::Range<u32>, marker: &str| {
+        for round in rounds {
+            speaker.tell(&format!("fill {ROUTES} 10.0.0.0 communities=64512:{round}"));
+        }
         speaker.tell(&format!("clear {ROUTES} 10.0.0.0"));
         speaker.tell(&format!("add {marker}"));
-        witness.hear_until(&mut table, &marker);
-        if round == 0 {
-            after_one = speaker.anonymous();
-        }
-    }
-    let after_all = speaker.anonymous();
+        witness.hear_until(&mut table, marker);
+        speaker.anonymous()
+    };
+    let after_one = flap(0..1, "192.0.2.1/32");
+    let after_all = flap(1..20, "192.0.2.2/32");
     assert!(
         after_all < after_one + (16 << 10),
         "{after_one} KiB after one round, {after_all} KiB after all"
@@ -106,13 +105,13 @@ fn a_router_that_never_reads_costs_no_memory() {
     assert!(after_all < 64 << 10, "{after_all} KiB");
     // It wakes up: what it reads ends in the same table.
     let mut late = BTreeSet::new();
-    stuck_line.hear_until(&mut late, "192.0.2.19/32");
+    stuck_line.hear_until(&mut late, "192.0.2.2/32");
     speaker.tell("add 198.51.100.1/32");
     stuck_line.hear_until(&mut late, "198.51.100.1/32");
     witness.hear_until(&mut table, "198.51.100.1/32");
     assert_eq!(
         late.len(),
-        21,
+        3,
         "the routes that stood at the end, and no other"
     );
     assert_eq!(late, table);
