@@ -81,7 +81,12 @@ fn a_flood_delays_nobody_else() {
 
 #[test]
 fn a_router_that_never_reads_costs_no_memory() {
-    const ROUTES: usize = 50_000;
+    // Each change kept until it can be written would be 32 octets at the least.
+    const ROUTES: usize = if cfg!(debug_assertions) {
+        20_000
+    } else {
+        50_000
+    };
     let [stuck, honest] = [Router::new(), Router::new()];
     let mut speaker = Speaker::start([&stuck, &honest]);
     let mut stuck_line = stuck.session();
@@ -99,10 +104,10 @@ fn a_router_that_never_reads_costs_no_memory() {
     let after_one = flap(0..1, "192.0.2.1/32");
     let after_all = flap(1..20, "192.0.2.2/32");
     assert!(
-        after_all < after_one + (16 << 10),
+        after_all < after_one + (8 << 10),
         "{after_one} KiB after one round, {after_all} KiB after all"
     );
-    assert!(after_all < 64 << 10, "{after_all} KiB");
+    assert!(after_all < 48 << 10, "{after_all} KiB");
     // It wakes up: what it reads ends in the same table.
     let mut late = BTreeSet::new();
     stuck_line.hear_until(&mut late, "192.0.2.2/32");
