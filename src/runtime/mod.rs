@@ -134,7 +134,9 @@ async fn daemon(settings: Arc<Settings>, level: Level) -> Result<(), Error> {
         admin.clone(),
     ));
 
+    // In this order: a part that ended because of the stop is no failure.
     let result = tokio::select! {
+        biased;
         () = stop.cancelled() => Ok(()),
         ended = wiring.parts.join_next() => Err(Error::Part(name_of(ended))),
     };

@@ -28,7 +28,6 @@ mod version;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::BodyExt;
 use kube::api::WatchParams;
 use kube::core::Request;
 use serde_json::value::RawValue;
