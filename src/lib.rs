@@ -26,6 +26,7 @@ pub mod bgp;
 #[deny(clippy::disallowed_methods)]
 pub mod config;
 #[deny(clippy::disallowed_methods)]
+pub mod facts;
 pub mod lb;
 
 #[cfg(feature = "daemon")]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use loods::bgp::types::Family;
 use loods::config::{AddressRange, Advertisement, Config, Peer, Pool, Protocol, Selector};
-use loods::lb::facts::{
+use loods::facts::{
     Endpoints, Event, IngressFact, NodeFact, ServiceFact, ServiceKey, SliceFact, TrafficPolicy,
 };
 use loods::lb::index::{Index, Settings};

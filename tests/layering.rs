@@ -9,14 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders that know no clock, no socket, no runtime and no API object.
-const PURE: [&str; 5] = ["alloc", "bfd", "bgp", "config", "lb"];
+const PURE: [&str; 6] = ["alloc", "bfd", "bgp", "config", "facts", "lb"];
 
 /// What a pure folder may not name, and what it does instead.
 const NOT_IN_PURE: [(&str, &str); 14] = [
     ("tokio", "answer with a value; the shell waits and sends"),
     ("futures", "answer with a value; the shell waits and sends"),
-    ("kube", "take a fact from lb::facts"),
-    ("k8s_openapi", "take a fact from lb::facts"),
+    ("kube", "take a fact from facts"),
+    ("k8s_openapi", "take a fact from facts"),
     ("tracing", "answer with a value that the shell logs"),
     ("rand", "take the random number as an argument"),
     ("socket2", "answer with a value; the shell owns the socket"),
@@ -40,34 +40,34 @@ const NOT_IN_PURE: [(&str, &str); 14] = [
 
 /// What each folder or file directly under `src/` may import of the others.
 /// One that is not listed may not exist.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("bgp", &[]),
     ("bfd", &[]),
     ("config", &["bgp"]),
-    ("alloc", &["config", "bgp"]),
-    ("lb", &["alloc", "config", "bgp"]),
+    ("facts", &["bgp"]),
+    ("alloc", &["facts", "config", "bgp"]),
+    ("lb", &["alloc", "facts", "config", "bgp"]),
     ("observe", &["lb", "alloc", "config", "bgp", "bfd"]),
-    ("k8s", &["observe", "lb", "alloc", "config", "bgp"]),
+    ("k8s", &["observe", "lb", "alloc", "facts", "config", "bgp"]),
     ("speaker", &["observe", "lb", "config", "bgp", "bfd"]),
     ("admin", &["observe", "lb", "config", "bgp"]),
     (
         "runtime",
         &[
-            "k8s", "speaker", "admin", "observe", "lb", "alloc", "config", "bgp",
+            "k8s", "speaker", "admin", "observe", "lb", "alloc", "facts", "config", "bgp",
         ],
     ),
     (
         "demo",
         &[
-            "runtime", "k8s", "speaker", "admin", "observe", "lb", "alloc", "config", "bgp",
+            "runtime", "k8s", "speaker", "admin", "observe", "lb", "alloc", "facts", "config", "bgp",
         ],
     ),
     ("storage", &["k8s", "admin", "observe"]),
     (
         "cli",
         &[
-            "runtime", "demo", "storage", "k8s", "speaker", "admin", "observe", "lb", "alloc",
-            "config", "bgp",
+            "runtime", "demo", "storage", "k8s", "speaker", "admin", "observe", "lb", "alloc", "facts", "config", "bgp",
         ],
     ),
     ("main", &["cli"]),

@@ -26,7 +26,7 @@
 use std::time::Instant;
 
 use super::fsm::{Connection, Effect, is_due};
-use super::iana::{cease, error, open};
+use super::iana::cease;
 use super::jitter::Jitter;
 use super::types::RouterId;
 use super::wire::message::{Message, Notification};
@@ -361,7 +361,7 @@ impl Peer {
             None => {
                 // RFC 5492 §3: once without capabilities, then with them again.
                 let refused =
-                    !connection.sent().capabilities.is_empty() && refuses_options(&reason);
+                    !connection.sent().capabilities.is_empty() && reason.refuses_options();
                 self.bare = refused;
                 if !matches!(reason, DownReason::Stopped(_)) {
                     out.push(Output::Failed(reason.clone()));
@@ -392,14 +392,4 @@ impl Peer {
             self.dial = Dial::Due(now + self.jitter.spread(wait));
         }
     }
-}
-
-/// The peer dislikes what our OPEN carries beyond RFC 4271's fields.
-fn refuses_options(reason: &DownReason) -> bool {
-    let subcodes = [
-        open::UNSUPPORTED_CAPABILITY,
-        open::UNSUPPORTED_OPTIONAL_PARAMETER,
-    ];
-    matches!(reason, DownReason::Received(fault)
-        if fault.code == error::OPEN_MESSAGE && subcodes.contains(&fault.subcode))
 }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::client::{ApiError, Client, asked, malformed, unreadable};
 use super::counters::Counters;
 use super::objects::{Services, Subject};
-use crate::lb::facts::ServiceFact;
+use crate::facts::ServiceFact;
 
 /// How long one page may take.
 const PAGE_LIMIT: Duration = Duration::from_secs(30);

@@ -13,12 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::backends::Presence;
-use super::facts::{NodeFact, ServiceFact, TrafficPolicy};
 use super::orphan;
 use super::prefixes::{Route, merge};
 use super::reason::Reason;
 use crate::bgp::types::{Attributes, Community, Family, Origin, Prefix};
 use crate::config::{Config, Peer, Protocol};
+use crate::facts::{NodeFact, ServiceFact, TrafficPolicy};
 
 /// The label by which users keep load balancers' traffic off a node. Any value
 /// counts, as in Kubernetes itself.

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Event, ServiceKey, SliceFact, SliceKey};
 use crate::bgp::types::Family;
+use crate::facts::{Event, ServiceKey, SliceFact, SliceKey};
 
 /// Whether endpoints of one family can take connections, and where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::advertise::{Node, Service, Verdict};
 use super::backends::{Backends, Presence};
-use super::facts::ServiceKey;
 use super::prefixes::{Interner, Prefixes, Route};
 use crate::bgp::types::{Attributes, Family, Prefix};
 use crate::config::Config;
+use crate::facts::ServiceKey;
 
 /// The signature of [`advertise`](super::advertise::advertise).
 pub(super) type Rule =

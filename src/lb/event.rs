@@ -1,6 +1,6 @@
 //! Words for the user about one object: what becomes a Kubernetes Event.
 
-use super::facts::ServiceKey;
+use crate::facts::ServiceKey;
 
 /// A Kubernetes Event to be.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::facts::{
+use crate::bgp::types::{Asn, Attributes, Community, Family, Prefix};
+use crate::config::{AddressRange, Advertisement, Config, Peer, Pool, Protocol, Selector, Term};
+use crate::facts::{
     ConditionFact, Endpoints, IngressFact, NodeFact, ServiceFact, ServiceKey, SliceFact,
     TrafficPolicy,
 };
-use crate::bgp::types::{Asn, Attributes, Community, Family, Prefix};
-use crate::config::{AddressRange, Advertisement, Config, Peer, Pool, Protocol, Selector, Term};
 
 pub const NODE: &str = "n1";
 

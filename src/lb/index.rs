@@ -28,12 +28,12 @@ use super::advertise::{Node, Service, advertise};
 use super::backends::Backends;
 use super::entry::{Entry, Pass, Rule, Touched};
 use super::event::Event;
-use super::facts::{self, NodeFact, ServiceFact, ServiceKey, SliceFact, SliceKey};
 use super::notices;
 use super::prefixes::{Interner, Prefixes};
 use super::view::ServiceView;
 use crate::bgp::types::{Attributes, Prefix};
 use crate::config::{Config, Peer};
+use crate::facts::{self, NodeFact, ServiceFact, ServiceKey, SliceFact, SliceKey};
 
 /// Above this many nodes no speaker makes Events: each would tell the API
 /// server much the same, and a rollout would be a flood.

@@ -11,9 +11,10 @@
 //! Every refusal is a [`reason`].
 
 pub mod advertise;
+pub mod ask;
 pub mod backends;
+pub mod decide;
 pub mod event;
-pub mod facts;
 pub mod index;
 pub mod notices;
 pub mod orphan;
@@ -24,4 +25,4 @@ pub mod view;
 
 mod entry;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;

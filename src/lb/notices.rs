@@ -14,11 +14,11 @@ use std::sync::Arc;
 use super::advertise::Verdict;
 use super::entry::Entry;
 use super::event::{Event, EventKind};
-use super::facts::{ServiceKey, TrafficPolicy};
 use super::prefixes::{Prefixes, same_on_the_wire};
 use super::reason::Reason;
 use crate::bgp::types::{Attributes, Prefix};
 use crate::config::Config;
+use crate::facts::{ServiceKey, TrafficPolicy};
 
 /// This node announces a Service of policy Local, and did not before.
 pub(super) fn node_assigned(

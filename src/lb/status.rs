@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::facts::{ConditionFact, ServiceKey};
+use crate::facts::{ConditionFact, ServiceKey};
 
 /// A status to be written by the leader, decided on one version of the Service.
 #[derive(Clone, Debug, PartialEq, Eq)]

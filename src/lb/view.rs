@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use super::advertise::Verdict;
 use super::entry::Entry;
-use super::facts::{ServiceKey, TrafficPolicy};
 use super::reason::Reason;
 use crate::bgp::types::Prefix;
+use crate::facts::{ServiceKey, TrafficPolicy};
 
 /// One Service as this node sees it.
 #[derive(Clone, Copy, Debug)]

@@ -66,6 +66,8 @@ pub struct PoolView {
     pub total: u64,
     /// Addresses given out.
     pub in_use: u64,
+    /// Services that hold them; fewer or more, for shared addresses and pairs.
+    pub services: u64,
 }
 
 /// What one Service got.

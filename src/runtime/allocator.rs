@@ -13,18 +13,19 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::Settings;
 use super::configuration::Standing;
 use super::status::Question;
-use super::{FACTS, Settings};
+use super::wiring::FACTS;
 use crate::config::Config;
+use crate::facts::{Event, ServiceFact, ServiceKey};
 use crate::k8s::events::{EventSink, Notice, Regarding};
 use crate::k8s::lease::LeaderState;
 use crate::k8s::objects::Services;
 use crate::k8s::patch::{self, Outcome, Report, Writer};
 use crate::k8s::{self, Client, Counters, lastgood};
-use crate::lb::decide::{self, Decider};
+use crate::lb::decide::{self, Decider, Decision, PoolUse};
 use crate::lb::event::EventKind;
-use crate::lb::facts::{Event, ServiceFact, ServiceKey};
 use crate::observe::views::{AllocationView, AllocatorView, PoolView};
 
 /// Facts applied before decisions are taken once for all of them.
@@ -91,7 +92,7 @@ async fn lead(
         tokio::select! {
             biased;
             () = stop.cancelled() => {
-                drop(term);
+                term.finish().await;
                 return None;
             }
             () = no_longer(&mut inputs.leader, term.number) => return Some(()),
@@ -120,6 +121,10 @@ struct Term {
     kept: Option<Arc<str>>,
     /// The fault that was last said in an Event.
     told: Option<Arc<str>>,
+    /// Tells the writer to end.
+    end: CancellationToken,
+    /// The writer has ended.
+    ended: CancellationToken,
 }
 
 impl Term {
@@ -143,8 +148,12 @@ impl Term {
         let (writing, client, leader) =
             (writer.clone(), inputs.client.clone(), inputs.leader.clone());
         let options = patch::Options::new(Arc::clone(&inputs.counters));
-        let never = CancellationToken::new();
-        tasks.spawn(async move { writing.run(client, options, leader, sender, never).await });
+        let (end, ended) = (CancellationToken::new(), CancellationToken::new());
+        let (ending, over) = (end.clone(), ended.clone().drop_guard());
+        tasks.spawn(async move {
+            writing.run(client, options, leader, sender, ending).await;
+            drop(over);
+        });
         let mut term = Self {
             number,
             decider,
@@ -152,6 +161,8 @@ impl Term {
             reports,
             kept: None,
             told: None,
+            end,
+            ended,
         };
         term.keep_and_tell(inputs);
         term
@@ -161,8 +172,9 @@ impl Term {
     fn hand_out(&mut self, inputs: &Inputs) {
         let outcome = self.decider.take();
         for write in outcome.writes {
-            tracing::debug!(service = %write.write.key, ingress = ?write.write.ingress, condition = ?write.write.condition, "status to be written");
-            self.writer.submit(write.write, write.stands, self.number);
+            let stands = self.decider.condition_stands(&write.key);
+            tracing::debug!(service = %write.key, ingress = ?write.ingress, condition = ?write.condition, "status to be written");
+            self.writer.submit(write, stands, self.number);
         }
         for event in outcome.events {
             match event.kind {
@@ -181,17 +193,25 @@ impl Term {
         let key = &report.key;
         match report.outcome {
             Outcome::Written { resource_version } => {
-                self.decider.written(key, &report.uid, &resource_version)
+                self.decider.written(key, &report.uid, &resource_version);
             }
             // The watch brings the newer object, and with it a new decision.
-            Outcome::Conflict | Outcome::Gone => self.decider.failed(key, &report.uid),
+            Outcome::Conflict | Outcome::Gone => self.decider.failed(key, &report.uid, true),
             Outcome::Invalid(why) => {
                 tracing::error!(service = %key, "the API server refuses the status: {why}");
-                self.decider.failed(key, &report.uid);
+                // The same again would be refused again: another object decides.
+                self.decider.failed(key, &report.uid, true);
             }
             // The writer tries these again by itself, and says so in the log.
             Outcome::Forbidden(_) | Outcome::Unavailable(_) => {}
         }
+    }
+
+    /// Lets the writes that are under way land, before the Lease is given up:
+    /// the next leader must find them in its first list.
+    async fn finish(&self) {
+        self.end.cancel();
+        self.ended.cancelled().await;
     }
 
     fn reconfigure(&mut self, inputs: &Inputs) {
@@ -243,23 +263,40 @@ impl Term {
     }
 
     fn view(&self) -> AllocatorView {
-        let pools = self.decider.pools().into_iter().map(|pool| PoolView {
-            name: pool.name.to_string(),
-            total: u64::try_from(pool.total).unwrap_or(u64::MAX),
-            in_use: pool.in_use as u64,
-        });
-        let services = self.decider.decisions().map(|decision| AllocationView {
-            service: decision.service.to_string(),
-            addresses: decision.addresses.iter().map(ToString::to_string).collect(),
-            reason: decision.reason.to_string(),
-            message: decision.message.to_string(),
-        });
         AllocatorView {
             leads: true,
             holder: String::new(),
-            pools: pools.collect(),
-            services: services.collect(),
+            pools: self.decider.pools().iter().map(pool).collect(),
+            services: self
+                .decider
+                .decisions()
+                .map(|decision| allocation(&decision))
+                .collect(),
         }
+    }
+}
+
+fn pool(of: &PoolUse) -> PoolView {
+    let (ipv4, ipv6) = (&of.usage.ipv4, &of.usage.ipv6);
+    let number = |n: u128| u64::try_from(n).unwrap_or(u64::MAX);
+    PoolView {
+        name: of.usage.name.to_string(),
+        total: number(ipv4.total.saturating_add(ipv6.total)),
+        in_use: number(ipv4.in_use.saturating_add(ipv6.in_use)),
+        services: of.services as u64,
+    }
+}
+
+fn allocation(decision: &Decision<'_>) -> AllocationView {
+    let message = match decision.refusal {
+        Some(refusal) => refusal.to_string(),
+        None => decision.pool.unwrap_or_default().to_owned(),
+    };
+    AllocationView {
+        service: decision.service.to_string(),
+        addresses: decision.addresses.iter().map(ToString::to_string).collect(),
+        reason: decision.reason().to_owned(),
+        message,
     }
 }
 

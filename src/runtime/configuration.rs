@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Keeper, Seen};
+use crate::facts::Event;
 use crate::k8s::objects::ConfigFact;
-use crate::lb::facts::Event;
 use crate::observe::readiness::Readiness;
 use crate::observe::views::ConfigView;
 

@@ -20,44 +20,23 @@ pub mod log;
 pub mod signals;
 mod speaker;
 mod status;
+mod wiring;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::BoxFuture;
-use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-use crate::k8s::events::{EventSink, Reporter};
-use crate::k8s::lease::LeaderState;
-use crate::k8s::lease::rule::Timing;
-use crate::k8s::objects::{ConfigMaps, Nodes, Services, Slices};
-use crate::k8s::{self, Client, Counters, lastgood, list};
-use crate::lb;
-use crate::lb::facts::Event;
+use crate::k8s;
 use crate::observe::histogram::Histogram;
-use crate::observe::readiness::Readiness;
-use crate::observe::views::{AllocatorView, SpeakerView};
-use configuration::Standing;
 use log::Level;
-use speaker::Fact;
+use wiring::Wiring;
 
-/// Key in the ConfigMap, as MetalLB has it.
-const CONFIG_KEY: &str = "config";
-/// `metadata.name` of the Lease.
-const LEASE: &str = "loods-allocator";
-/// Facts that may wait for their task: a full channel holds the watch back.
-const FACTS: usize = 4096;
-/// Between two tries to read the last good configuration.
-const RETRY: Duration = Duration::from_secs(2);
 /// A clean stop takes no longer than this.
 const STOP_LIMIT: Duration = Duration::from_millis(1900);
-/// First lists are spread over this: 5,000 speakers that start together are no wave.
-const SPREAD: Duration = Duration::from_millis(0);
-
 /// What the user asked for.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -110,9 +89,6 @@ pub fn run(settings: Settings, level: Level) -> Result<(), Error> {
     done
 }
 
-/// The parts that must live, each by its name.
-type Parts = JoinSet<&'static str>;
-
 async fn daemon(settings: Arc<Settings>, level: Level) -> Result<(), Error> {
     let stop = signals::stop_on_signal();
     let component = match (settings.allocates, settings.speaks) {
@@ -123,14 +99,7 @@ async fn daemon(settings: Arc<Settings>, level: Level) -> Result<(), Error> {
     let client = k8s::connect(settings.kubeconfig.as_deref(), component).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), role = component, node = %settings.node_name, "starting");
 
-    let mut wiring = Wiring {
-        settings,
-        client,
-        counters: Arc::default(),
-        readiness: Readiness::default(),
-        stop: stop.clone(),
-        parts: JoinSet::new(),
-    };
+    let mut wiring = Wiring::new(settings, client, stop.clone());
     let config = wiring.configuration();
     let latency = Arc::new(Histogram::default());
     let allocator = wiring
@@ -165,7 +134,9 @@ async fn daemon(settings: Arc<Settings>, level: Level) -> Result<(), Error> {
         admin.clone(),
     ));
 
+    // In this order: a part that ended because of the stop is no failure.
     let result = tokio::select! {
+        biased;
         () = stop.cancelled() => Ok(()),
         ended = wiring.parts.join_next() => Err(Error::Part(name_of(ended))),
     };
@@ -189,213 +160,4 @@ fn name_of(ended: Option<Result<&'static str, JoinError>>) -> &'static str {
         // The panic's own message is in the log already.
         Some(Err(_)) | None => "part that failed above",
     }
-}
-
-/// What the parts are made of.
-struct Wiring {
-    settings: Arc<Settings>,
-    client: Client,
-    counters: Arc<Counters>,
-    readiness: Readiness,
-    stop: CancellationToken,
-    parts: Parts,
-}
-
-impl Wiring {
-    fn configuration(&mut self) -> watch::Receiver<Standing> {
-        let (seen, sightings) = mpsc::channel(16);
-        let (standing, receiver) = watch::channel(Standing::default());
-        let maps = ConfigMaps {
-            namespace: (*self.settings.namespace).into(),
-            name: (*self.settings.config_name).into(),
-            key: CONFIG_KEY.into(),
-        };
-        self.watch("ConfigMap watch", maps, seen, |event| event);
-        self.readiness.expect(configuration::LOADED);
-        let name = format!("{}/{}", self.settings.namespace, self.settings.config_name);
-        let last_good = last_good(self.client.clone(), Arc::clone(&self.settings.namespace));
-        let run = configuration::run(
-            name,
-            sightings,
-            last_good,
-            standing,
-            self.readiness.clone(),
-            self.stop.clone(),
-        );
-        self.parts.spawn(async {
-            run.await;
-            "configuration"
-        });
-        receiver
-    }
-
-    fn allocator(
-        &mut self,
-        config: watch::Receiver<Standing>,
-    ) -> mpsc::Sender<status::Question<AllocatorView>> {
-        let instance = std::env::var("LOODS_POD_NAME").or_else(|_| std::env::var("HOSTNAME"));
-        let identity = k8s::lease::identity(instance.as_deref().unwrap_or("loods"));
-        let (leader, led) = watch::channel(LeaderState::Following { holder: None });
-        let lease = k8s::lease::Options {
-            namespace: (*self.settings.namespace).into(),
-            name: LEASE.into(),
-            identity: identity.clone(),
-            timing: Timing::default(),
-            counters: Arc::clone(&self.counters),
-        };
-        // The Lease is released last, when nothing more can be written.
-        let release = CancellationToken::new();
-        let election = k8s::lease::run(self.client.clone(), lease, leader, release.clone());
-        self.parts.spawn(async {
-            election.await;
-            "Lease"
-        });
-
-        let events = self.events("loods-allocator", "Allocate", &identity);
-        let (questions, asked) = mpsc::channel(16);
-        let inputs = allocator::Inputs {
-            settings: Arc::clone(&self.settings),
-            client: self.client.clone(),
-            counters: Arc::clone(&self.counters),
-            leader: led,
-            config,
-            questions: asked,
-            events,
-        };
-        let stop = self.stop.clone();
-        self.parts.spawn(async move {
-            allocator::run(inputs, stop).await;
-            release.cancel();
-            "allocator"
-        });
-        questions
-    }
-
-    fn speaker(
-        &mut self,
-        config: watch::Receiver<Standing>,
-        latency: Arc<Histogram>,
-    ) -> mpsc::Sender<status::Question<SpeakerView>> {
-        let (sender, facts) = mpsc::channel(FACTS);
-        let node: Box<str> = (*self.settings.node_name).into();
-        self.watch("Services watch", Services, sender.clone(), |event| {
-            (Instant::now(), Fact::Service(event))
-        });
-        let slices = Slices { node: node.clone() };
-        self.watch("EndpointSlices watch", slices, sender.clone(), |event| {
-            (Instant::now(), Fact::Slice(event))
-        });
-        let name = node.clone();
-        let nodes = Nodes { name: node.clone() };
-        self.watch("Node watch", nodes, sender.clone(), move |event| {
-            let event = match event {
-                Event::Begin => Event::Begin,
-                Event::Apply(fact) => Event::Apply(fact),
-                Event::Delete(()) => Event::Delete(name.clone()),
-                Event::End => Event::End,
-            };
-            (Instant::now(), Fact::Node(event))
-        });
-        tokio::spawn(count_nodes(self.client.clone(), sender));
-        let events = self.events("loods-speaker", "Announce", &node);
-        let (questions, asked) = mpsc::channel(16);
-        self.readiness.expect(speaker::LISTED);
-        let inputs = speaker::Inputs {
-            settings: lb::index::Settings {
-                node_name: node,
-                lb_class: self.settings.lb_class.clone(),
-                ignore_exclude_lb: self.settings.ignore_exclude_lb,
-            },
-            facts,
-            config,
-            questions: asked,
-            events,
-            readiness: self.readiness.clone(),
-            latency,
-        };
-        let stop = self.stop.clone();
-        self.parts.spawn(async {
-            speaker::run(inputs, stop).await;
-            "speaker"
-        });
-        questions
-    }
-
-    /// Watches one kind of object until the daemon stops.
-    fn watch<S, M, W>(&mut self, name: &'static str, subject: S, facts: mpsc::Sender<M>, wrap: W)
-    where
-        S: k8s::objects::Subject,
-        M: Send + 'static,
-        W: Fn(Event<S::Fact, S::Key>) -> M + Send + Sync + 'static,
-    {
-        let options = k8s::watch::Options {
-            spread: SPREAD,
-            counters: Arc::clone(&self.counters),
-        };
-        let run = k8s::watch::run(self.client.clone(), subject, options, facts, wrap);
-        let stop = self.stop.clone();
-        self.parts.spawn(async move {
-            stop.run_until_cancelled(run).await;
-            name
-        });
-    }
-
-    fn events(
-        &mut self,
-        controller: &'static str,
-        action: &'static str,
-        instance: &str,
-    ) -> EventSink {
-        let sink = EventSink::new(Arc::clone(&self.counters));
-        let (running, client, stop) = (sink.clone(), self.client.clone(), self.stop.clone());
-        let reporter = Reporter {
-            controller,
-            instance: instance.into(),
-            action,
-        };
-        self.parts.spawn(async move {
-            stop.run_until_cancelled(running.run(client, reporter))
-                .await;
-            "Events"
-        });
-        sink
-    }
-}
-
-/// How many nodes the cluster has matters only up to the limit of nodeAssigned
-/// Events, and may be a day old.
-async fn count_nodes(client: Client, facts: mpsc::Sender<(Instant, Fact)>) {
-    let most = u32::try_from(lb::index::EVENTS_UP_TO_NODES + 1).unwrap_or(u32::MAX);
-    loop {
-        match list::count_nodes(&client, most).await {
-            Ok(nodes) => {
-                let _ = facts.send((Instant::now(), Fact::ClusterSize(nodes))).await;
-                return;
-            }
-            Err(error) => tracing::debug!("cannot count the nodes: {error}"),
-        }
-        tokio::time::sleep(RETRY).await;
-    }
-}
-
-/// Asks for the kept copy until the API server answers.
-fn last_good(client: Client, namespace: Arc<str>) -> configuration::ReadLastGood {
-    Box::new(move || -> BoxFuture<'static, Option<Arc<str>>> {
-        let (client, namespace) = (client.clone(), Arc::clone(&namespace));
-        Box::pin(async move {
-            loop {
-                match lastgood::read(&client, &namespace).await {
-                    Ok(fact) => return fact.and_then(|fact| fact.text).map(Arc::from),
-                    Err(error) if error.code() == Some(403) => {
-                        tracing::error!("cannot read the last good configuration: {error}");
-                        return None;
-                    }
-                    Err(error) => {
-                        tracing::warn!("cannot read the last good configuration yet: {error}")
-                    }
-                }
-                tokio::time::sleep(RETRY).await;
-            }
-        })
-    })
 }

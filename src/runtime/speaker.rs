@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::configuration::Standing;
 use super::status::Question;
 use crate::bgp::types::{Attributes, Origin, Prefix};
+use crate::facts::{Event, NodeFact, ServiceFact, ServiceKey, SliceFact, SliceKey};
 use crate::k8s::events::EventSink;
-use crate::lb::facts::{Event, NodeFact, ServiceFact, ServiceKey, SliceFact, SliceKey};
 use crate::lb::index::{Changes, Index, Settings};
 use crate::lb::view::ServiceView;
 use crate::observe::histogram::Histogram;
@@ -28,7 +28,8 @@ const TOGETHER: usize = 1024;
 /// One thing that a watch told, as the index takes it.
 #[derive(Debug)]
 pub(super) enum Fact {
-    Service(Event<ServiceFact, ServiceKey>),
+    /// Boxed: a Service is ten times the size of the others.
+    Service(Box<Event<ServiceFact, ServiceKey>>),
     Slice(Event<SliceFact, SliceKey>),
     Node(Event<NodeFact, Box<str>>),
     /// How many nodes the cluster has, at least.
@@ -103,7 +104,7 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
 
 fn apply(index: &mut Index, fact: Fact) {
     match fact {
-        Fact::Service(event) => index.service(event),
+        Fact::Service(event) => index.service(*event),
         Fact::Slice(event) => index.slice(event),
         Fact::Node(event) => index.node(event),
         Fact::ClusterSize(nodes) => index.cluster_size(nodes),

@@ -228,6 +228,18 @@ fn allocator(page: &mut Page, view: &AllocatorView) {
             pool.in_use,
         );
     }
+    page.family(
+        "metallb_allocator_services_allocated_total",
+        Kind::Gauge,
+        "Services that hold addresses of a pool.",
+    );
+    for pool in &view.pools {
+        page.sample(
+            "metallb_allocator_services_allocated_total",
+            &[("pool", &pool.name)],
+            pool.services,
+        );
+    }
     counted(
         page,
         "loods_allocator_services",

@@ -12,6 +12,7 @@
 
 mod connection;
 mod identity;
+mod next_hop;
 mod session;
 mod socket;
 mod view;

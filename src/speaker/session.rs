@@ -19,7 +19,7 @@ use super::connection::Connection;
 use super::identity::{seed, settings};
 use super::socket::{self, DialError};
 use super::view::{self, Standing};
-use super::{Shared, Stop, lock};
+use super::{Shared, Stop, lock, next_hop};
 use crate::bgp::pack;
 use crate::bgp::peer::{DownReason, Input, Output, Peer, Role};
 use crate::bgp::types::{Negotiated, NextHop};
@@ -182,10 +182,7 @@ impl Driver {
         connection.limit = negotiated.message_limit();
         self.shared.rib().session_up(&negotiated.families);
         tracing::info!(peer = %self.shared.name(), hold = ?negotiated.hold_time, "session established");
-        let next_hop = NextHop {
-            address,
-            link_local: None,
-        };
+        let next_hop = next_hop::of(address, self.shared.peer.address);
         self.session = Some(Established {
             negotiated,
             next_hop,

@@ -273,6 +273,12 @@ mod tests {
         Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket")
     }
 
+    fn peer(address: &str) -> Peer {
+        let text = format!("peers: [{{my-asn: 1, peer-asn: 1, peer-address: \"{address}\"}}]");
+        let parsed = crate::config::parse(&text).expect("a good configuration");
+        Peer::clone(&parsed.config.peers[0])
+    }
+
     #[test]
     fn the_kernel_takes_a_key_of_eighty_octets_and_no_longer_one() {
         let remote = "127.0.0.1:179".parse().expect("an address");
@@ -283,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_route_to_loopback_starts_at_loopback() {
-        let peer = crate::config::tests_support::peer("127.0.0.1");
+        let peer = peer("127.0.0.1");
         assert_eq!(
             local_address_towards(&peer),
             Some("127.0.0.1".parse().expect("an address"))
@@ -292,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_zone_that_is_no_interface_is_named() {
-        let mut peer = crate::config::tests_support::peer("fe80::1");
+        let mut peer = peer("fe80::1");
         peer.zone = Some("nosuch0".into());
         let refused = remote(&peer).expect_err("there is no such interface");
         assert_eq!(

@@ -39,7 +39,7 @@ fn a_bad_edit_changes_nothing_and_is_explained() {
     let error = stage.allocators[0].state().expect("it answers")["config"]["error"].clone();
     let error = error.as_str().unwrap_or_default();
     assert!(
-        error.contains("adresses") && error.contains("14"),
+        error.contains("adresses") && error.contains("config:13:3"),
         "key and line are named: {error}"
     );
     assert!(!error.contains("foo"), "no password is shown: {error}");

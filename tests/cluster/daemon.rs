@@ -7,7 +7,8 @@ use crate::support::process::Process;
 use crate::support::{tools, wait};
 use crate::world::{NAMESPACE, World};
 use serde_json::Value;
-use std::process::{Command, ExitStatus};
+use std::fs;
+use std::process::Command;
 
 /// Which half it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ impl Daemon {
         world
             .plane
             .kubeconfig(&host.dir.join("kubeconfig"), NAMESPACE, account, &server);
+        // The log of an earlier test would only be in the way.
+        let _ = fs::remove_file(host.dir.join("loods.log"));
         Daemon {
             host: host.clone(),
             role,
@@ -71,7 +74,7 @@ impl Daemon {
             "--node-name",
             &self.host.name,
             "--log-level",
-            "debug",
+            "info,loods=debug",
         ]);
         command
             .arg("--kubeconfig")
@@ -92,12 +95,17 @@ impl Daemon {
         self.process = None;
     }
 
-    /// Ends it as the kubelet would.
+    /// Ends it as the kubelet would; it must end without an error.
     #[track_caller]
-    pub fn terminate(&mut self) -> ExitStatus {
-        let status = self.process.as_mut().expect("it runs").terminate();
-        self.process = None;
-        status
+    pub fn terminate(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        let status = process.terminate();
+        assert!(
+            status.success(),
+            "{}: {status}; it said\n{}",
+            self.name(),
+            process.tail(30)
+        );
     }
 
     /// The fault proxy in front of it.

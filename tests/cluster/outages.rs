@@ -114,8 +114,7 @@ fn a_speaker_whose_watches_stand_still_keeps_what_it_announced() {
 fn a_speaker_that_restarts_withdraws_nothing_of_the_others() {
     let mut stage = serving();
     let from = stage.now();
-    let status = stage.speakers[0].terminate();
-    assert!(status.success(), "{status}");
+    stage.speakers[0].terminate();
     stage.wait_route("1.2.3.4/32", &[2]);
     stage.speakers[0].start();
     stage.wait_route("1.2.3.4/32", &[1, 2]);

@@ -9,5 +9,6 @@ mod support;
 mod attributes;
 mod faults;
 mod link;
+mod more_routers;
 mod routers;
 mod sessions;

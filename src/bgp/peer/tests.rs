@@ -48,6 +48,10 @@ struct Bench {
 }
 
 impl Bench {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an Instant can be had in no other way"
+    )]
     fn new(settings: PeerSettings) -> Self {
         Self {
             peer: Peer::new(settings, 1),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::bgp::iana::{error, open};
 use crate::bgp::types::{Family, Negotiated};
 use crate::bgp::wire::message::{Message, Notification};
 
@@ -123,6 +124,18 @@ pub enum DownReason {
     },
     /// The operator stopped it, with this text.
     Stopped(String),
+}
+
+impl DownReason {
+    /// The peer dislikes what our OPEN carries beyond RFC 4271's fields.
+    pub(super) fn refuses_options(&self) -> bool {
+        let subcodes = [
+            open::UNSUPPORTED_CAPABILITY,
+            open::UNSUPPORTED_OPTIONAL_PARAMETER,
+        ];
+        matches!(self, DownReason::Received(fault)
+            if fault.code == error::OPEN_MESSAGE && subcodes.contains(&fault.subcode))
+    }
 }
 
 impl fmt::Display for DownReason {

@@ -294,7 +294,7 @@ mod tests {
         let sink = EventSink::new(counters.clone());
         for reason in ["IPAllocated", "AllocationFailed", "ClearAssignment"] {
             sink.publish(event::Event {
-                service: crate::lb::facts::ServiceKey::new("d", "web"),
+                service: crate::facts::ServiceKey::new("d", "web"),
                 uid: "u".into(),
                 kind: EventKind::Normal,
                 reason,

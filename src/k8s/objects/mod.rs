@@ -6,6 +6,7 @@
 //! facts, never a tree of API objects, and a field that a newer server adds or
 //! leaves out hurts nobody.
 
+mod annotations;
 mod config;
 mod node;
 mod service;
@@ -18,9 +19,10 @@ use std::fmt::Display;
 
 use serde::Deserialize;
 
+pub use annotations::{ORPHAN_ATTRIBUTES, REASSIGN, TERMINATING};
 pub use config::{ConfigFact, ConfigMaps};
 pub use node::Nodes;
-pub use service::{ALLOCATED, ORPHAN_ATTRIBUTES, REASSIGN, Services, TERMINATING};
+pub use service::{ALLOCATED, Services};
 pub use slice::Slices;
 
 /// One kind of object that can be listed and watched.

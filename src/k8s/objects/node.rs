@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{Subject, Text, missing, text};
-use crate::lb::facts::NodeFact;
+use crate::facts::NodeFact;
 
 /// One Node, by name.
 #[derive(Clone, Debug)]

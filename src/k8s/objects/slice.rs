@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Subject, Text, missing, text};
 use crate::bgp::types::Family;
-use crate::lb::facts::{Endpoints, ServiceKey, SliceFact, SliceKey};
+use crate::facts::{Endpoints, ServiceKey, SliceFact, SliceKey};
 
 /// Slices of all Services, counted as seen from one node.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::bgp::types::Family;
-use crate::lb::facts::{
+use crate::facts::{
     Asks, ConditionFact, Endpoints, FamilyPolicy, IngressFact, Port, ServiceFact, ServiceKey,
     TrafficPolicy, Transport,
 };
@@ -200,11 +200,7 @@ fn an_ingress_is_ours_by_our_name_in_the_status_and_not_otherwise() {
     assert!(!ours("loods", json!("status"), json!(null)));
 }
 
-fn slice(
-    address_type: &str,
-    labels: &Value,
-    endpoints: &Value,
-) -> Option<crate::lb::facts::SliceFact> {
+fn slice(address_type: &str, labels: &Value, endpoints: &Value) -> Option<crate::facts::SliceFact> {
     let object = json!({
         "metadata": {"name": "web-x", "namespace": "shop", "labels": labels},
         "addressType": address_type, "endpoints": endpoints, "ports": [{"port": 80}],

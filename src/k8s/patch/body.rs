@@ -78,7 +78,7 @@ fn condition(write: &StatusWrite, stands: Option<bool>, today: &str) -> Option<V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lb::facts::{ConditionFact, ServiceKey};
+    use crate::facts::{ConditionFact, ServiceKey};
 
     fn write() -> StatusWrite {
         StatusWrite {

@@ -9,8 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use crate::facts::ServiceKey;
 use crate::k8s::backoff::Backoff;
-use crate::lb::facts::ServiceKey;
 use crate::lb::status::StatusWrite;
 
 /// A write and what must be known to send it.

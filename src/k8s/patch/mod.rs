@@ -32,7 +32,7 @@ use super::backoff::fraction;
 use super::client::{ApiError, Client, malformed};
 use super::counters::Counters;
 use super::lease::LeaderState;
-use crate::lb::facts::ServiceKey;
+use crate::facts::ServiceKey;
 use crate::lb::status::StatusWrite;
 use dirty::{Dirty, Intent, Landing};
 

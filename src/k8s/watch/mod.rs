@@ -19,30 +19,28 @@
 //! probe compares before the watch goes on. Errors are counted each time, and
 //! logged when they change.
 
+mod end;
 mod lines;
 #[cfg(test)]
 mod tests;
 mod version;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::BodyExt;
 use kube::api::WatchParams;
-use kube::client::Body;
-use kube::core::{Request, Status};
-use serde::Deserialize;
+use kube::core::Request;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use super::backoff::{Backoff, fraction};
-use super::client::{ApiError, Client, asked, malformed, unreachable, unreadable};
+use super::client::{ApiError, Client, asked, malformed, unreadable};
 use super::counters::Counters;
 use super::list::{self, Page};
 use super::objects::{Named, Subject};
-use crate::lb::facts::Event;
+use crate::facts::Event;
+use end::{Closed, End, Halt, Line, Next, broke, failure, next_bytes};
 use lines::Lines;
 use version::Highest;
 
@@ -103,53 +101,6 @@ struct Watch<S, M, W> {
     backoff: Backoff,
     /// The kind of error logged last, while it lasts.
     trouble: Option<String>,
-}
-
-/// The receiver is gone.
-struct Closed;
-
-/// Why a list came to no end.
-enum Halt {
-    Closed,
-    Api(ApiError),
-}
-
-impl From<ApiError> for Halt {
-    fn from(error: ApiError) -> Self {
-        Halt::Api(error)
-    }
-}
-
-impl From<Closed> for Halt {
-    fn from(_: Closed) -> Self {
-        Halt::Closed
-    }
-}
-
-/// How a watch ended.
-enum End {
-    /// When it should.
-    InTime,
-    /// 410: the server no longer knows the version.
-    Gone,
-    /// The server's history went backwards.
-    Older,
-    Broken(ApiError),
-}
-
-/// What a line of the watch means for the rest of it.
-enum Next {
-    Line,
-    End(End),
-}
-
-/// One line of a watch.
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    object: &'a RawValue,
 }
 
 impl<S, M, W> Watch<S, M, W>
@@ -382,47 +333,5 @@ where
         if self.trouble.take().is_some() {
             tracing::info!(kind = S::PLURAL, "news from the API server again");
         }
-    }
-}
-
-/// The next piece of a body; `None` at its end.
-async fn next_bytes(
-    body: &mut Body,
-    deadline: Instant,
-    asked: &str,
-) -> Result<Option<Vec<u8>>, ApiError> {
-    loop {
-        match timeout_at(deadline, body.frame()).await {
-            Err(_) => {
-                return Err(broke(
-                    asked,
-                    "the watch outlived its time: the link is dead",
-                ));
-            }
-            Ok(None) => return Ok(None),
-            Ok(Some(Err(error))) => return Err(unreachable(asked, &error)),
-            // Trailers mean nothing here.
-            Ok(Some(Ok(frame))) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data.into()));
-                }
-            }
-        }
-    }
-}
-
-fn broke(asked: &str, cause: &str) -> ApiError {
-    ApiError::Unreachable {
-        asked: asked.into(),
-        cause: cause.into(),
-    }
-}
-
-/// An ERROR line: a Status in the middle of a watch.
-fn failure(json: &str, asked: &str) -> End {
-    match serde_json::from_str::<Status>(json) {
-        Ok(status) if status.code == 410 => End::Gone,
-        Ok(status) => End::Broken(ApiError::of_status(asked, status.code, status, None)),
-        Err(error) => End::Broken(unreadable(asked, &error)),
     }
 }

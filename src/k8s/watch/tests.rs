@@ -1,9 +1,9 @@
 //! The watch against a scripted server, in virtual time.
 
 use super::*;
+use crate::facts::{ServiceFact, ServiceKey};
 use crate::k8s::fake::{Asked, End, Reply, server};
 use crate::k8s::objects::{Services, Slices};
-use crate::lb::facts::{ServiceFact, ServiceKey};
 
 fn service(name: &str, version: u32) -> String {
     format!(

@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::super::facts::{ConditionFact, IngressFact};
 use super::super::fixture::*;
 use super::*;
 use crate::config::{Advertisement, Pool};
+use crate::facts::{ConditionFact, IngressFact};
 
 /// A node that could announce anything.
 const READY_NODE: Node = Node {

@@ -2,11 +2,11 @@ mod model;
 
 use std::cell::Cell;
 
-use super::super::facts::{Event as Fact, IngressFact, TrafficPolicy};
 use super::super::fixture::*;
 use super::super::reason::Reason;
 use super::*;
 use crate::config::{Advertisement, Pool, Protocol};
+use crate::facts::{Event as Fact, IngressFact, TrafficPolicy};
 
 /// An index of node n1 that has the usual configuration and empty lists.
 fn started() -> Index {

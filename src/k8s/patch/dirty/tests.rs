@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::lb::facts::ConditionFact;
+use crate::facts::ConditionFact;
 
 fn intent(name: &str, version: &str, message: &str) -> Intent {
     let condition = ConditionFact {

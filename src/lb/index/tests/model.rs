@@ -5,10 +5,10 @@ use proptest::prelude::*;
 
 use super::super::super::advertise::Grant;
 use super::super::super::backends::Presence;
-use super::super::super::facts::ConditionFact;
 use super::super::super::prefixes::{Route, merge};
 use super::*;
 use crate::bgp::types::Family;
+use crate::facts::ConditionFact;
 
 /// Whole objects, and what each address had when last decided.
 #[derive(Default)]

@@ -1,0 +1,400 @@
+//! The leader's machine: facts of Services in; statuses to write and Events out.
+//!
+//! ```text
+//!   a new, consistent list -> build: claims first, then who has none, in order
+//!   watch events, a new configuration -> settle: which addresses -> what to write
+//!   the writer: written, failed -> the fact as it is since
+//! ```
+//!
+//! Memory is the truth from [`Decider::build`] on, and statuses are compared with
+//! it. What keeps an address from being given twice, or from moving by itself:
+//!
+//! - A *claim*, an address in a status, is reserved before anything is given out.
+//! - A Service only goes forward: a fact of a version before the one known, be it
+//!   watched or written by us, changes nothing.
+//! - An address that a Service lost stays reserved while its status, or a write
+//!   that may yet arrive, shows it.
+//! - Each write names the version on which it was decided.
+//!
+//! An Event is told when something changes. The condition in the status
+//! remembers what was told, so that a new leader does not tell it again.
+//!
+//! Not here: the Lease, the order and the repetition of writes (`k8s`), and
+//! which node announces what (`lb::index`).
+
+mod choose;
+mod entry;
+mod settle;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::alloc::{Allocator, Refusal, Usage};
+use crate::config::Config;
+
+use super::event::Event;
+use super::status::StatusWrite;
+use crate::facts::{self, IngressFact, ServiceFact, ServiceKey};
+
+pub use entry::Standing;
+use entry::{Entry, older};
+use waiting::{Order, Waiting};
+
+/// What the user set by flags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `--lb-class`: the class of Services that are ours; `None`: those without one.
+    pub lb_class: Option<Box<str>>,
+}
+
+/// What became due.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// To be written, older Services first; at most one for each.
+    pub writes: Vec<StatusWrite>,
+    /// To be told, in the order in which it was decided.
+    pub events: Vec<Event>,
+}
+
+/// How a pool is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolUse {
+    /// Its name, and how full it is.
+    pub usage: Usage,
+    /// How many Services hold an address of it.
+    pub services: usize,
+}
+
+/// What stands for one Service, for `/state`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision<'a> {
+    /// Namespace and name.
+    pub service: &'a ServiceKey,
+    /// Whether it is ours.
+    pub standing: Standing,
+    /// In the order of its families.
+    pub addresses: Vec<IpAddr>,
+    /// The pool of the first of them; for an orphan the former one.
+    pub pool: Option<&'a str>,
+    /// A pool lost one of its addresses.
+    pub orphaned: bool,
+    /// Why it has none, or not those that it asks for.
+    pub refusal: Option<&'a Refusal>,
+}
+
+impl Decision<'_> {
+    /// One word: InPool, Orphaned, or why it has no address of ours.
+    pub fn reason(&self) -> &'static str {
+        match (self.refusal, self.standing) {
+            (Some(refusal), _) => refusal.word(),
+            (None, Standing::Ours) if self.orphaned => entry::ORPHANED,
+            (None, Standing::Ours) => entry::IN_POOL,
+            (None, Standing::OtherClass) => "otherClass",
+            (None, Standing::ForeignStatus) => "foreignStatus",
+            (None, Standing::NotLoadBalancer) => "notLoadBalancer",
+        }
+    }
+}
+
+/// See the module's essay.
+#[derive(Debug)]
+pub struct Decider {
+    settings: Settings,
+    config: Arc<Config>,
+    allocator: Allocator,
+    services: BTreeMap<ServiceKey, Entry>,
+    waiting: Waiting,
+    /// Whose status may differ from what is wanted.
+    dirty: BTreeSet<Order>,
+    events: Vec<Event>,
+    /// Counts relists.
+    round: u64,
+    relisting: bool,
+}
+
+impl Decider {
+    /// Built once when the Lease was won, from a list read *then* and
+    /// consistently. `previous` is the last good configuration before this one,
+    /// if it is known: it tells how addresses of pools that are gone were announced.
+    ///
+    /// The events for [`handle`](Self::handle) must be of a watch that begins at
+    /// this list or later. When the API server's versions went backwards (etcd
+    /// restored), build anew: older versions are ignored.
+    pub fn build(
+        settings: Settings,
+        config: Arc<Config>,
+        previous: Option<&Config>,
+        services: Vec<ServiceFact>,
+    ) -> Self {
+        let mut decider = Self {
+            settings,
+            allocator: Allocator::new(&config.pools),
+            config,
+            services: BTreeMap::new(),
+            waiting: Waiting::default(),
+            dirty: BTreeSet::new(),
+            events: Vec::new(),
+            round: 0,
+            relisting: false,
+        };
+        for fact in services {
+            decider
+                .services
+                .insert(fact.key.clone(), Entry::new(fact, 0));
+        }
+        let mut orders: Vec<Order> = decider.services.values().map(Entry::order).collect();
+        orders.sort_unstable();
+        for (_, key) in &orders {
+            decider.claim(key, previous);
+        }
+        decider.settle_all(orders, previous);
+        decider
+    }
+
+    /// Takes what the watch says. A relist must not be older than what the watch
+    /// said before; a Service that it leaves out is gone.
+    pub fn handle(&mut self, event: facts::Event<ServiceFact, ServiceKey>) {
+        match event {
+            facts::Event::Begin => {
+                self.round += 1;
+                self.relisting = true;
+            }
+            facts::Event::Apply(fact) => self.apply(fact),
+            facts::Event::Delete(key) => self.forget(&key),
+            facts::Event::End => {
+                if std::mem::take(&mut self.relisting) {
+                    let gone: Vec<ServiceKey> = self
+                        .services
+                        .values()
+                        .filter(|entry| entry.round != self.round)
+                        .map(|entry| entry.fact.key.clone())
+                        .collect();
+                    gone.iter().for_each(|key| self.forget(key));
+                }
+            }
+        }
+        self.retry();
+    }
+
+    /// Another configuration is in force.
+    pub fn set_config(&mut self, config: Arc<Config>) {
+        let former = std::mem::replace(&mut self.config, config);
+        self.allocator.replace_pools(&self.config.pools);
+        let mut orders: Vec<Order> = self.services.values().map(Entry::order).collect();
+        orders.sort_unstable();
+        self.settle_all(orders, Some(&former));
+    }
+
+    /// What became due since the last call. A write replaces an earlier one of
+    /// the same Service that was not sent yet.
+    pub fn take(&mut self) -> Outcome {
+        let mut writes = Vec::new();
+        for (_, key) in std::mem::take(&mut self.dirty) {
+            let Some(entry) = self.services.get_mut(&key) else {
+                continue;
+            };
+            if entry.stalled {
+                continue; // the next fact makes it dirty again
+            }
+            let Some(write) = entry.wanted_write(&self.allocator) else {
+                continue;
+            };
+            if entry.sent.as_deref() == Some(&write) {
+                continue;
+            }
+            entry.superseded |= entry.sent.is_some();
+            for address in write.ingress.iter().flatten() {
+                if !entry.flying.contains(address) {
+                    entry.flying.push(*address);
+                }
+            }
+            entry.sent = Some(Box::new(write.clone()));
+            writes.push(write);
+        }
+        Outcome {
+            writes,
+            events: std::mem::take(&mut self.events),
+        }
+    }
+
+    /// The API server accepted a write of this Service, which has this version
+    /// since. `uid` is the one that the write named.
+    pub fn written(&mut self, key: &ServiceKey, uid: &str, resource_version: &str) {
+        let Some(entry) = self.services.get_mut(key) else {
+            return;
+        };
+        let known = &entry.fact.resource_version;
+        if *entry.fact.uid != *uid || older(resource_version, known) {
+            return; // the watch was faster
+        }
+        let Some(write) = entry.sent.take() else {
+            return;
+        };
+        entry.fact.resource_version = resource_version.into();
+        if entry.superseded {
+            // One of several: the watch will show which. `flying` stays.
+            entry.stalled = true;
+        } else {
+            assume(&mut entry.fact, *write);
+            entry.forget_writes();
+        }
+        self.settle(key, None);
+        self.retry();
+    }
+
+    /// A write of this Service was given up. After a conflict the next fact
+    /// decides; else it is handed out again by the next [`take`](Self::take),
+    /// and the caller says when.
+    pub fn failed(&mut self, key: &ServiceKey, uid: &str, conflict: bool) {
+        let Some(entry) = self.services.get_mut(key) else {
+            return;
+        };
+        if *entry.fact.uid != *uid || entry.sent.take().is_none() {
+            return; // it was for a version before the one that is known
+        }
+        if conflict {
+            entry.stalled = true;
+        } else {
+            // Given up by us; the server may still have taken it.
+            entry.superseded = true;
+            self.dirty.insert(entry.order());
+        }
+    }
+
+    /// The status of our condition in the Service as it is known to be: whoever
+    /// writes needs it to keep the time of the last transition.
+    pub fn condition_stands(&self, key: &ServiceKey) -> Option<bool> {
+        let condition = self.services.get(key)?.fact.condition.as_ref()?;
+        Some(condition.status)
+    }
+
+    /// How the pools are used, in the order written.
+    pub fn pools(&self) -> Vec<PoolUse> {
+        let mut services = BTreeMap::<&str, usize>::new();
+        for entry in self.services.values() {
+            let mut last = None;
+            for held in &entry.held {
+                // A pair of one pool is one Service.
+                if !held.is_orphan(&self.allocator) && last != Some(&held.pool) {
+                    *services.entry(&held.pool).or_default() += 1;
+                    last = Some(&held.pool);
+                }
+            }
+        }
+        let usage = self.allocator.usage();
+        usage
+            .map(|usage| PoolUse {
+                services: services.get(&*usage.name).copied().unwrap_or(0),
+                usage,
+            })
+            .collect()
+    }
+
+    /// What stands for each Service, by namespace and name.
+    pub fn decisions(&self) -> impl Iterator<Item = Decision<'_>> {
+        self.services.values().map(|entry| {
+            let orphan = entry.held.iter().find(|h| h.is_orphan(&self.allocator));
+            Decision {
+                service: &entry.fact.key,
+                standing: entry.standing,
+                addresses: entry.held.iter().map(|held| held.address).collect(),
+                pool: orphan.or(entry.held.first()).map(|held| &*held.pool),
+                orphaned: orphan.is_some(),
+                refusal: entry.refusal.as_ref(),
+            }
+        })
+    }
+
+    fn apply(&mut self, fact: ServiceFact) {
+        let key = fact.key.clone();
+        if let Some(entry) = self.services.get_mut(&key) {
+            let same = entry.fact.uid == fact.uid && entry.fact.created == fact.created;
+            if same {
+                entry.round = self.round;
+                if older(&fact.resource_version, &entry.fact.resource_version) {
+                    return;
+                }
+                let news = fact.resource_version != entry.fact.resource_version || entry.stalled;
+                if !news && fact == entry.fact {
+                    return;
+                }
+                if news {
+                    entry.forget_writes();
+                }
+                entry.fact = fact;
+                self.settle(&key, None);
+                return;
+            }
+            self.forget(&key);
+        }
+        self.services
+            .insert(key.clone(), Entry::new(fact, self.round));
+        self.settle(&key, None);
+    }
+
+    fn forget(&mut self, key: &ServiceKey) {
+        let Some(entry) = self.services.remove(key) else {
+            return;
+        };
+        for address in &entry.occupied {
+            self.allocator.release(*address, key);
+        }
+        let order = entry.order();
+        self.waiting.remove(&entry.needs, &order);
+        self.dirty.remove(&order);
+    }
+
+    /// Decides for all: who holds an address first, then the others.
+    fn settle_all(&mut self, orders: Vec<Order>, former: Option<&Config>) {
+        let (holders, others): (Vec<_>, Vec<_>) = orders
+            .into_iter()
+            .partition(|(_, key)| self.services.get(key).is_some_and(|e| !e.held.is_empty()));
+        for (_, key) in holders.iter().chain(&others) {
+            self.settle(key, former);
+        }
+        self.retry();
+    }
+
+    /// Lets those who wait try again, in order, until what was freed is taken.
+    fn retry(&mut self) {
+        loop {
+            let freed = self.allocator.take_freed();
+            if freed.is_empty() {
+                return;
+            }
+            let mut last = None;
+            while let Some(order) = self.waiting.next(&freed, &self.allocator, last.as_ref()) {
+                self.settle(&order.1, None);
+                last = Some(order);
+            }
+        }
+    }
+}
+
+/// The fact as it is once the write was accepted.
+fn assume(fact: &mut ServiceFact, write: StatusWrite) {
+    if let Some(ingress) = write.ingress {
+        fact.ingress_is_ours = !ingress.is_empty();
+        let entry = |ip| IngressFact {
+            ip: Some(ip),
+            other: None,
+            vip: true,
+        };
+        fact.ingress = ingress.into_iter().map(entry).collect();
+    }
+    if write.condition.is_some() || write.drop_condition {
+        fact.condition = write.condition;
+    }
+    if let Some(text) = write.orphan_attributes {
+        fact.asks.orphan_attributes = text;
+    }
+    if write.clear_reassign {
+        fact.asks.reassign = None;
+    }
+}
