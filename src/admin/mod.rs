@@ -26,6 +26,8 @@ const BODY: usize = 4096;
 const RETRY: Duration = Duration::from_secs(2);
 /// How long a client may take for its headers, and for its body.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one connection may last.
+const LIFETIME: Duration = Duration::from_secs(60);
 
 /// One request, reduced to what a few fixed paths need.
 #[derive(Debug)]
@@ -95,10 +97,9 @@ pub async fn serve(what: &'static str, address: SocketAddr, route: Route, stop: 
     tracing::info!(%address, "serving {what}");
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let permit = Arc::clone(&permits)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
+        let permit = stop.run_until_cancelled(Arc::clone(&permits).acquire_owned());
+        let Some(permit) = permit.await else { return };
+        let permit = permit.expect("the semaphore is never closed");
         let stream = match stop.run_until_cancelled(listener.accept()).await {
             None => return,
             Some(Ok((stream, _))) => stream,
@@ -118,8 +119,11 @@ pub async fn serve(what: &'static str, address: SocketAddr, route: Route, stop: 
                 .header_read_timeout(PATIENCE)
                 .max_buf_size(8 << 10)
                 .serve_connection(TokioIo::new(stream), service);
-            // A client that goes away in the middle is its own business.
-            let _ = stop.run_until_cancelled(connection).await;
+            // A client that goes away in the middle is its own business, and one
+            // that does not read its answer must not keep a place for ever.
+            let _ = stop
+                .run_until_cancelled(tokio::time::timeout(LIFETIME, connection))
+                .await;
             drop(permit);
         });
     }

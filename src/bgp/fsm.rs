@@ -24,8 +24,6 @@ mod negotiate;
 
 /// The hold time while the peer's OPEN is awaited: "large" (RFC 4271 §8.2.2).
 const OPEN_WAIT: Duration = Duration::from_secs(240);
-/// The least send hold time (RFC 9687 §3.4).
-const SEND_HOLD: Duration = Duration::from_secs(8 * 60);
 /// KEEPALIVEs go at most once a second (RFC 4271 §4.4).
 const LEAST_KEEPALIVE: Duration = Duration::from_secs(1);
 
@@ -240,7 +238,7 @@ impl Connection {
         if let Phase::Established(negotiated) = &self.phase
             && !negotiated.hold_time.is_zero()
         {
-            let span = SEND_HOLD.max(negotiated.hold_time * 2);
+            let span = PeerSettings::send_hold_time(negotiated.hold_time);
             self.send_hold.get_or_insert(now + span);
         }
     }

@@ -60,6 +60,9 @@ pub struct Rib {
     families: BTreeSet<Family>,
     /// Families whose End-of-RIB is still to come.
     end_of_rib: BTreeSet<Family>,
+    /// Families asked for again since a route was last taken: a peer that asks
+    /// a thousand times in one breath costs one walk.
+    asked_again: BTreeSet<Family>,
     /// Every list is in.
     opened: bool,
     wanted: usize,
@@ -120,6 +123,7 @@ impl Rib {
     pub fn session_down(&mut self) {
         self.families.clear();
         self.end_of_rib.clear();
+        self.asked_again.clear();
         self.due.clear();
         self.advertised = 0;
         self.entries.retain(|_, entry| {
@@ -131,7 +135,7 @@ impl Rib {
 
     /// The peer asks for all routes of `family` again (RFC 2918 §4).
     pub fn refresh(&mut self, family: Family) {
-        if !self.families.contains(&family) {
+        if !self.families.contains(&family) || !self.asked_again.insert(family) {
             return;
         }
         for (prefix, entry) in &mut self.entries {
@@ -164,6 +168,9 @@ impl Rib {
             if entry.wanted.is_none() {
                 self.entries.remove(&prefix);
             }
+        }
+        if !batch.routes.is_empty() {
+            self.asked_again.clear();
         }
         self.end_of_rib.retain(|family| {
             let complete = !is_due(&self.due, *family);

@@ -177,6 +177,8 @@ pub struct PeerView {
     pub updates_sent: u64,
     /// Routes that it sent us, which we count and drop.
     pub prefixes_received: u64,
+    /// UPDATEs that it sent us with faults that cost no session (RFC 7606).
+    pub update_faults: u64,
 }
 
 /// What both sides agreed on.

@@ -62,11 +62,9 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            question = inputs.questions.recv() => {
-                if let Some(question) = question {
-                    // Whoever asked may have gone.
-                    let _ = question.send(view(&index, &speakers));
-                }
+            Some(question) = inputs.questions.recv() => {
+                // Whoever asked may have gone.
+                let _ = question.send(view(&index, &speakers));
                 continue;
             }
             Ok(()) = inputs.config.changed() => {

@@ -281,7 +281,7 @@ fn speaker(page: &mut Page, view: &SpeakerView, node: &str) {
         refused,
     );
     type Figure = fn(&PeerView) -> u64;
-    let figures: [(&str, Kind, &str, Figure); 5] = [
+    let figures: [(&str, Kind, &str, Figure); 6] = [
         (
             "metallb_bgp_session_up",
             Kind::Gauge,
@@ -311,6 +311,12 @@ fn speaker(page: &mut Page, view: &SpeakerView, node: &str) {
             Kind::Counter,
             "Prefixes that the peer sent, counted and dropped.",
             |p| p.prefixes_received,
+        ),
+        (
+            "loods_bgp_update_faults_total",
+            Kind::Counter,
+            "UPDATEs that the peer sent with faults that cost no session (RFC 7606).",
+            |p| p.update_faults,
         ),
     ];
     for (name, kind, help, figure) in figures {

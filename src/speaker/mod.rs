@@ -17,6 +17,9 @@ mod session;
 mod socket;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -46,6 +49,8 @@ pub struct Speakers {
     latency: Arc<Histogram>,
     open: bool,
     sessions: Vec<Session>,
+    /// Sessions of peers that are gone, while they say goodbye.
+    leaving: Vec<JoinHandle<()>>,
 }
 
 struct Session {
@@ -74,6 +79,7 @@ struct Shared {
     standing: Mutex<Standing>,
     updates_sent: AtomicU64,
     prefixes_received: AtomicU64,
+    update_faults: AtomicU64,
 }
 
 impl Speakers {
@@ -86,6 +92,7 @@ impl Speakers {
             latency,
             open: false,
             sessions: Vec::new(),
+            leaving: Vec::new(),
         }
     }
 
@@ -102,20 +109,34 @@ impl Speakers {
     /// stays as it is; a new one starts with `routes`.
     pub fn set_peers(&mut self, peers: &[Arc<Peer>], routes: &BTreeMap<Prefix, Arc<Attributes>>) {
         let mut before = std::mem::take(&mut self.sessions);
-        for peer in peers {
-            let same = before
+        let kept: Vec<Option<Session>> = peers
+            .iter()
+            .map(|peer| {
+                let mut sessions = before.iter();
+                let place = sessions.position(|session| session.shared.peer.same_session(peer))?;
+                Some(before.swap_remove(place))
+            })
+            .collect();
+        for (peer, kept) in peers.iter().zip(kept) {
+            if let Some(session) = kept {
+                self.sessions.push(session);
+                continue;
+            }
+            // A router takes one session from an address: the new one waits
+            // until the old one has said goodbye.
+            let endpoint = |peer: &Peer| (peer.address, peer.port, peer.zone.clone());
+            let changed = before
                 .iter()
-                .position(|session| session.shared.peer.same_session(peer));
-            let session = match same {
-                Some(place) => before.swap_remove(place),
-                None => self.start(Arc::clone(peer), routes),
-            };
+                .position(|session| endpoint(&session.shared.peer) == endpoint(peer));
+            let predecessor = changed.map(|place| before.swap_remove(place));
+            let predecessor = predecessor.map(|old| old.end("peer changed in the configuration"));
+            let session = self.start(Arc::clone(peer), routes, predecessor);
             self.sessions.push(session);
         }
-        for gone in before {
-            tracing::info!(peer = %gone.shared.name(), "peer removed from the configuration");
-            gone.stop.now("peer removed from the configuration");
-        }
+        self.leaving.retain(|task| !task.is_finished());
+        let gone = before.into_iter();
+        self.leaving
+            .extend(gone.map(|old| old.end("peer removed from the configuration")));
     }
 
     /// Routes that changed; `received` is when the change came in.
@@ -149,13 +170,20 @@ impl Speakers {
         for session in &sessions {
             session.stop.now(text);
         }
-        let ends = join_all(sessions.into_iter().map(|session| session.task));
+        let tasks = sessions.into_iter().map(|session| session.task);
+        let ends = join_all(tasks.chain(std::mem::take(&mut self.leaving)));
         async move {
             let _ = tokio::time::timeout(STOP_LIMIT, ends).await;
         }
     }
 
-    fn start(&self, peer: Arc<Peer>, routes: &BTreeMap<Prefix, Arc<Attributes>>) -> Session {
+    /// `predecessor` is the session that this one takes the place of.
+    fn start(
+        &self,
+        peer: Arc<Peer>,
+        routes: &BTreeMap<Prefix, Arc<Attributes>>,
+        predecessor: Option<JoinHandle<()>>,
+    ) -> Session {
         let mut rib = Rib::default();
         for (prefix, attributes) in routes {
             rib.want(*prefix, Some(Arc::clone(attributes)));
@@ -173,9 +201,17 @@ impl Speakers {
             standing: Mutex::default(),
             updates_sent: AtomicU64::new(0),
             prefixes_received: AtomicU64::new(0),
+            update_faults: AtomicU64::new(0),
         });
         let stop = Stop::default();
-        let task = tokio::spawn(supervise(Arc::clone(&shared), stop.clone()));
+        let session = supervise(Arc::clone(&shared), stop.clone());
+        let task = tokio::spawn(async move {
+            if let Some(predecessor) = predecessor {
+                // It ends within its farewell, and never by a panic of its own.
+                let _ = predecessor.await;
+            }
+            session.await;
+        });
         Session { shared, stop, task }
     }
 }
@@ -188,6 +224,7 @@ async fn supervise(shared: Arc<Shared>, stop: Stop) {
         let Err(failed) = driven.await else { return };
         tracing::error!(peer = %shared.name(), "internal error in this session, it starts again: {failed}");
         shared.rib().session_down();
+        *lock(&shared.standing) = Standing::default();
         if stop
             .token
             .run_until_cancelled(tokio::time::sleep(AFTER_PANIC))
@@ -196,6 +233,15 @@ async fn supervise(shared: Arc<Shared>, stop: Stop) {
         {
             return;
         }
+    }
+}
+
+impl Session {
+    /// Tells it to end, and answers what ends with it.
+    fn end(self, why: &str) -> JoinHandle<()> {
+        tracing::info!(peer = %self.shared.name(), "{why}");
+        self.stop.now(why);
+        self.task
     }
 }
 
@@ -224,12 +270,13 @@ impl Shared {
         let mut view = view::of(&self.peer, &standing, Instant::now());
         let rib = self.rib();
         view.wanted = rib.wanted_len();
-        view.advertised = rib
-            .advertised()
-            .map(|(prefix, _)| prefix.to_string())
-            .collect();
+        let advertised: Vec<Prefix> = rib.advertised().map(|(prefix, _)| *prefix).collect();
+        // Words take longer than the session should have to wait.
+        drop(rib);
+        view.advertised = advertised.iter().map(Prefix::to_string).collect();
         view.updates_sent = self.updates_sent.load(Relaxed);
         view.prefixes_received = self.prefixes_received.load(Relaxed);
+        view.update_faults = self.update_faults.load(Relaxed);
         view
     }
 }

@@ -9,7 +9,7 @@ use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use tokio::io::Interest;
@@ -30,6 +30,8 @@ use crate::bgp::wire::{self, DecodeContext};
 const LOW_WATER: usize = 64 << 10;
 /// Routes taken from the rib at a time.
 const BATCH: usize = 4096;
+/// The least time between two lines in the log about faulty UPDATEs.
+const FAULTS_EVERY: Duration = Duration::from_secs(10);
 
 /// Speaks to one peer until told to stop.
 pub(super) async fn drive(shared: Arc<Shared>, stop: Stop) {
@@ -39,6 +41,8 @@ pub(super) async fn drive(shared: Arc<Shared>, stop: Stop) {
         driver.obey();
         driver.fill();
         driver.write();
+        // A write that failed has told the machine, too.
+        driver.obey();
         driver.publish();
         if driver.stopped && driver.connection.is_none() {
             break;
@@ -57,7 +61,7 @@ pub(super) async fn drive(shared: Arc<Shared>, stop: Stop) {
                 driver.changed = true;
             }
             dialled = answer(&mut driver.dialling) => driver.dialled(dialled),
-            ready = ready(driver.connection.as_ref()) => {
+            ready = ready(driver.connection.as_ref(), driver.more) => {
                 match ready {
                     Ok(ready) => {
                         if ready.is_readable() || ready.is_read_closed() || ready.is_error() {
@@ -67,6 +71,9 @@ pub(super) async fn drive(shared: Arc<Shared>, stop: Stop) {
                     }
                     Err(error) => driver.closed(&error.to_string()),
                 }
+                // A socket that is always ready would never let go of this
+                // thread, nor of the tasks that wait for it.
+                tokio::task::yield_now().await;
             }
             () = driver.shared.wake.notified(), if driver.session.is_some() => {}
         }
@@ -83,6 +90,11 @@ struct Driver {
     dialling: Option<BoxFuture<'static, Result<TcpStream, DialError>>>,
     connection: Option<Connection>,
     session: Option<Established>,
+    /// The rib has more than `output` was to take: it goes on as soon as the
+    /// socket has room, without a word from anybody.
+    more: bool,
+    /// When faults of UPDATEs were last written to the log.
+    faults_told: Option<Instant>,
     /// Connections that still say goodbye.
     farewells: Vec<tokio::task::JoinHandle<()>>,
     stopped: bool,
@@ -106,6 +118,8 @@ impl Driver {
             dialling: None,
             connection: None,
             session: None,
+            more: false,
+            faults_told: None,
             farewells: Vec::new(),
             stopped: false,
             changed: true,
@@ -202,6 +216,7 @@ impl Driver {
 
     /// Takes routes from the rib while the socket keeps up.
     fn fill(&mut self) {
+        self.more = false;
         let (Some(session), Some(connection)) = (&mut self.session, &mut self.connection) else {
             return;
         };
@@ -225,6 +240,7 @@ impl Driver {
             for family in batch.end_of_rib {
                 pack::end_of_rib(family, &mut connection.output);
             }
+            self.more = connection.waiting() >= LOW_WATER;
         }
     }
 
@@ -282,8 +298,8 @@ impl Driver {
                 self.shared
                     .prefixes_received
                     .fetch_add(update.reach.len() as u64, Relaxed);
-                for fault in &update.faults {
-                    tracing::warn!(peer = %self.shared.name(), "UPDATE received: {fault}");
+                if !update.faults.is_empty() {
+                    tell_faults(&self.shared, &mut self.faults_told, &update.faults);
                 }
             }
             self.tell(Input::Received(Role::Active, message));
@@ -309,6 +325,17 @@ impl Driver {
     }
 }
 
+/// Counts an UPDATE with faults. The log gets one of them now and then: a peer
+/// must not be able to fill a disk.
+fn tell_faults(shared: &Shared, told: &mut Option<Instant>, faults: &[String]) {
+    let count = shared.update_faults.fetch_add(1, Relaxed) + 1;
+    if told.is_none_or(|when| when.elapsed() >= FAULTS_EVERY) {
+        *told = Some(Instant::now());
+        let faults = faults.join("; ");
+        tracing::warn!(peer = %shared.name(), count, "UPDATE received with faults: {faults}");
+    }
+}
+
 async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -329,13 +356,14 @@ async fn answer(
     }
 }
 
-async fn ready(connection: Option<&Connection>) -> io::Result<tokio::io::Ready> {
+/// Waits for octets to read, and for room to write if `more` or `output` has some.
+async fn ready(connection: Option<&Connection>, more: bool) -> io::Result<tokio::io::Ready> {
     match connection {
         Some(connection) => {
-            let wanted = if connection.output.is_empty() {
-                Interest::READABLE
-            } else {
+            let wanted = if more || !connection.output.is_empty() {
                 Interest::READABLE | Interest::WRITABLE
+            } else {
+                Interest::READABLE
             };
             connection.stream.ready(wanted).await
         }

@@ -9,10 +9,13 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::bgp::peer::PeerSettings;
 use crate::config::Peer;
 
 /// Network control traffic: DSCP CS6, what routers themselves send BGP with.
 const CS6: u32 = 0xC0;
+/// How much later than the session's own timers the kernel gives up.
+const AFTER_THE_MACHINE: Duration = Duration::from_secs(60);
 
 /// What went wrong before or during a dial, in words for the person on call.
 #[derive(Debug, thiserror::Error)]
@@ -146,8 +149,11 @@ fn prepare(peer: &Peer, remote: SocketAddr) -> Result<Socket, DialError> {
             source,
         })?;
     }
-    // A writer blocked on a dead peer ends with the session, not after TCP's quarter of an hour.
-    let give_up = peer.hold_time.max(Duration::from_secs(10));
+    // Who ends a session is the machine: by the hold timer, which sees a dead
+    // peer, or by the send hold timer, which sees one that reads nothing. The
+    // kernel would count the closed window of a busy peer as death, so it comes
+    // last: for a session without timers, and for what a closed one left behind.
+    let give_up = PeerSettings::send_hold_time(peer.hold_time) + AFTER_THE_MACHINE;
     socket
         .set_tcp_user_timeout(Some(give_up))
         .map_err(no_socket)?;

@@ -30,4 +30,11 @@ pub struct PeerSettings {
 impl PeerSettings {
     /// How long TCP may take to connect, unless somebody knows better.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// How long a peer may take nothing from us: eight minutes, or twice the hold
+    /// time where that is more (RFC 9687 §3.4).
+    pub fn send_hold_time(hold_time: Duration) -> Duration {
+        const LEAST: Duration = Duration::from_secs(8 * 60);
+        LEAST.max(hold_time * 2)
+    }
 }
