@@ -37,7 +37,7 @@ pub(super) async fn drive(shared: Arc<Shared>, stop: Stop) {
     driver.tell(Input::Start);
     loop {
         driver.obey();
-        driver.fill();
+        let more = driver.fill();
         driver.write();
         driver.publish();
         if driver.stopped && driver.connection.is_none() {
@@ -69,6 +69,8 @@ pub(super) async fn drive(shared: Arc<Shared>, stop: Stop) {
                 }
             }
             () = driver.shared.wake.notified(), if driver.session.is_some() => {}
+            // The socket took a whole helping: nothing else would wake us for the rest.
+            () = tokio::task::yield_now(), if more && driver.written_out() => {}
         }
     }
     for farewell in driver.farewells {
@@ -200,17 +202,18 @@ impl Driver {
         self.tell(Input::Closed(Role::Active, why.to_owned()));
     }
 
-    /// Takes routes from the rib while the socket keeps up.
-    fn fill(&mut self) {
+    /// Takes routes from the rib while the socket keeps up; answers whether
+    /// the rib may have more.
+    fn fill(&mut self) -> bool {
         let (Some(session), Some(connection)) = (&mut self.session, &mut self.connection) else {
-            return;
+            return false;
         };
         while connection.waiting() < LOW_WATER {
             let mut rib = self.shared.rib();
             let batch = rib.take(BATCH);
             drop(rib);
             if batch.is_empty() {
-                break;
+                return false;
             }
             if session.oldest.is_none() {
                 session.oldest = lock(&self.shared.oldest).take();
@@ -226,6 +229,12 @@ impl Driver {
                 pack::end_of_rib(family, &mut connection.output);
             }
         }
+        true
+    }
+
+    /// Everything so far is in the socket.
+    fn written_out(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.output.is_empty())
     }
 
     /// Writes what the socket takes now.
