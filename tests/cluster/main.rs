@@ -20,6 +20,7 @@ mod daemon;
 mod endpoints;
 mod leaders;
 mod outages;
+mod restore;
 mod rights;
 mod stage;
 mod world;
