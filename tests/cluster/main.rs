@@ -14,6 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod allocation;
 mod article;
 mod configuration;
 mod daemon;
@@ -22,5 +23,7 @@ mod leaders;
 mod outages;
 mod restore;
 mod rights;
+mod sharing;
 mod stage;
+mod words;
 mod world;
