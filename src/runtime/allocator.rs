@@ -47,10 +47,15 @@ pub(super) struct Inputs {
 
 /// Follows and leads in turn until `stop`.
 pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
+    // Of a configuration that was never good; a term has its own.
+    let mut told = None;
     loop {
         let leads = inputs.leader.borrow_and_update().clone();
-        let configured = inputs.config.borrow_and_update().config.clone();
-        if let (LeaderState::Leading { term, .. }, Some(config)) = (&leads, configured) {
+        let standing = inputs.config.borrow_and_update().clone();
+        if let (LeaderState::Leading { .. }, None) = (&leads, &standing.config) {
+            tell_fault(&inputs, &standing, &mut told);
+        }
+        if let (LeaderState::Leading { term, .. }, Some(config)) = (&leads, standing.config) {
             tracing::info!(term, "leading");
             if lead(&mut inputs, *term, config, &stop).await.is_none() {
                 return;
@@ -232,6 +237,7 @@ impl Term {
         let standing = inputs.config.borrow().clone();
         if let Some(text) = standing
             .text
+            .clone()
             .filter(|text| self.kept.as_ref() != Some(text))
         {
             self.kept = Some(Arc::clone(&text));
@@ -245,26 +251,7 @@ impl Term {
                 }
             });
         }
-        if let Some(fault) = standing
-            .fault
-            .clone()
-            .filter(|fault| self.told.as_ref() != Some(fault))
-        {
-            let regarding = Regarding {
-                kind: "ConfigMap",
-                namespace: (*inputs.settings.namespace).into(),
-                name: (*inputs.settings.config_name).into(),
-                uid: standing.uid,
-            };
-            let note = format!("configStale: the last good configuration stays in force: {fault}");
-            inputs.events.publish(Notice {
-                regarding,
-                kind: EventKind::Warning,
-                reason: "ConfigStale",
-                note,
-            });
-        }
-        self.told = standing.fault;
+        tell_fault(inputs, &standing, &mut self.told);
     }
 
     fn view(&self) -> AllocatorView {
@@ -279,6 +266,35 @@ impl Term {
                 .collect(),
         }
     }
+}
+
+/// Tells, once, why what the ConfigMap says is not in force.
+fn tell_fault(inputs: &Inputs, standing: &Standing, told: &mut Option<Arc<str>>) {
+    if let Some(fault) = standing.fault.as_ref().filter(|f| told.as_ref() != Some(f)) {
+        let regarding = Regarding {
+            kind: "ConfigMap",
+            namespace: (*inputs.settings.namespace).into(),
+            name: (*inputs.settings.config_name).into(),
+            uid: standing.uid.clone(),
+        };
+        let (reason, note) = match standing.config {
+            Some(_) => (
+                "ConfigStale",
+                format!("configStale: the last good configuration stays in force: {fault}"),
+            ),
+            None => (
+                "ConfigNotLoaded",
+                format!("configNotLoaded: no configuration is in force: {fault}"),
+            ),
+        };
+        inputs.events.publish(Notice {
+            regarding,
+            kind: EventKind::Warning,
+            reason,
+            note,
+        });
+    }
+    told.clone_from(&standing.fault);
 }
 
 fn pool(of: &PoolUse) -> PoolView {
