@@ -60,14 +60,16 @@ const ARROWS: [(&str, &[&str]); 16] = [
     (
         "demo",
         &[
-            "runtime", "k8s", "speaker", "admin", "observe", "lb", "alloc", "facts", "config", "bgp",
+            "runtime", "k8s", "speaker", "admin", "observe", "lb", "alloc", "facts", "config",
+            "bgp",
         ],
     ),
     ("storage", &["k8s", "admin", "observe"]),
     (
         "cli",
         &[
-            "runtime", "demo", "storage", "k8s", "speaker", "admin", "observe", "lb", "alloc", "facts", "config", "bgp",
+            "runtime", "demo", "storage", "k8s", "speaker", "admin", "observe", "lb", "alloc",
+            "facts", "config", "bgp",
         ],
     ),
     ("main", &["cli"]),
