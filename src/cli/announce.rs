@@ -16,6 +16,7 @@ use crate::admin::{self, Answer, Ask};
 use crate::bgp::types::{Attributes, Community, Family, Origin, Prefix};
 use crate::config::{self, Config};
 use crate::observe::histogram::Histogram;
+use crate::observe::views::Depth;
 use crate::runtime::{log, signals};
 use crate::speaker::Speakers;
 
@@ -120,7 +121,7 @@ fn state_route(speakers: Arc<Mutex<Speakers>>) -> admin::Route {
         let peers = speakers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .views();
+            .views(Depth::Whole);
         Box::pin(async move {
             match ask.path.as_str() {
                 "/state" => Answer::json(&peers),

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::Settings;
 use super::configuration::Standing;
 use super::status::Question;
-use super::wiring::FACTS;
+use super::wiring::{FACTS, RETRY};
 use crate::config::Config;
 use crate::facts::{Event, ServiceFact, ServiceKey};
 use crate::k8s::events::{EventSink, Notice, Regarding};
@@ -61,8 +61,7 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
             biased;
             () = stop.cancelled() => return,
             Some(question) = inputs.questions.recv() => {
-                // Whoever asked may have gone.
-                let _ = question.send(AllocatorView { holder: holder(&leads), ..AllocatorView::default() });
+                let _ = question.answer.send(AllocatorView { holder: holder(&leads), ..AllocatorView::default() });
             }
             Ok(()) = inputs.leader.changed() => {}
             Ok(()) = inputs.config.changed() => {}
@@ -89,6 +88,7 @@ async fn lead(
     let mut buffer = Vec::with_capacity(TOGETHER);
     loop {
         term.hand_out(inputs);
+        term.keep(inputs);
         tokio::select! {
             biased;
             () = stop.cancelled() => {
@@ -97,7 +97,7 @@ async fn lead(
             }
             () = no_longer(&mut inputs.leader, term.number) => return Some(()),
             Some(question) = inputs.questions.recv() => {
-                let _ = question.send(term.view());
+                let _ = question.answer.send(term.view());
             }
             Ok(()) = inputs.config.changed() => term.reconfigure(inputs),
             Some(report) = term.reports.recv() => term.heed(report),
@@ -117,8 +117,8 @@ struct Term {
     decider: Decider,
     writer: Writer,
     reports: mpsc::Receiver<Report>,
-    /// The text that was last handed to be kept as the last good one.
-    kept: Option<Arc<str>>,
+    /// The text to be kept as the last good one.
+    kept: watch::Sender<Option<Arc<str>>>,
     /// The fault that was last said in an Event.
     told: Option<Arc<str>>,
     /// Tells the writer to end.
@@ -154,17 +154,23 @@ impl Term {
             writing.run(client, options, leader, sender, ending).await;
             drop(over);
         });
+        let (kept, keeping) = watch::channel(None);
+        tasks.spawn(keep_last_good(
+            inputs.client.clone(),
+            Arc::clone(&inputs.settings.namespace),
+            keeping,
+        ));
         let mut term = Self {
             number,
             decider,
             writer,
             reports,
-            kept: None,
+            kept,
             told: None,
             end,
             ended,
         };
-        term.keep_and_tell(inputs);
+        term.tell(inputs);
         term
     }
 
@@ -218,28 +224,12 @@ impl Term {
         if let Some(config) = inputs.config.borrow().config.clone() {
             self.decider.set_config(config);
         }
-        self.keep_and_tell(inputs);
+        self.tell(inputs);
     }
 
-    /// Keeps a copy of the text in force, and tells what is wrong with a text
-    /// that is not.
-    fn keep_and_tell(&mut self, inputs: &Inputs) {
+    /// Tells what is wrong with a text that is not in force.
+    fn tell(&mut self, inputs: &Inputs) {
         let standing = inputs.config.borrow().clone();
-        if let Some(text) = standing
-            .text
-            .filter(|text| self.kept.as_ref() != Some(text))
-        {
-            self.kept = Some(Arc::clone(&text));
-            let (client, namespace) = (
-                inputs.client.clone(),
-                Arc::clone(&inputs.settings.namespace),
-            );
-            tokio::spawn(async move {
-                if let Err(error) = lastgood::write(&client, &namespace, &text).await {
-                    tracing::error!("cannot keep a copy of the configuration: {error}");
-                }
-            });
-        }
         if let Some(fault) = standing
             .fault
             .clone()
@@ -260,6 +250,22 @@ impl Term {
             });
         }
         self.told = standing.fault;
+    }
+
+    /// Has the text in force kept as the last good one, once every status that
+    /// follows from it is written: until then the copy before it tells how the
+    /// addresses of a pool that is gone were announced.
+    fn keep(&self, inputs: &Inputs) {
+        if self.writer.waiting() == 0 {
+            let text = inputs.config.borrow().text.clone();
+            self.kept.send_if_modified(|kept| {
+                let newer = text.is_some() && *kept != text;
+                if newer {
+                    *kept = text;
+                }
+                newer
+            });
+        }
     }
 
     fn view(&self) -> AllocatorView {
@@ -297,6 +303,28 @@ fn allocation(decision: &Decision<'_>) -> AllocationView {
         addresses: decision.addresses.iter().map(ToString::to_string).collect(),
         reason: decision.reason().to_owned(),
         message,
+    }
+}
+
+/// Writes the newest text to the kept copy, again and again until it stands.
+async fn keep_last_good(
+    client: Client,
+    namespace: Arc<str>,
+    mut text: watch::Receiver<Option<Arc<str>>>,
+) {
+    while text.changed().await.is_ok() {
+        loop {
+            let Some(newest) = text.borrow_and_update().clone() else {
+                break;
+            };
+            match lastgood::write(&client, &namespace, &newest).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::error!("cannot keep a copy of the configuration yet: {error}");
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+        }
     }
 }
 

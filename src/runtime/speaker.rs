@@ -15,7 +15,7 @@ use crate::lb::index::{Changes, Index, Settings};
 use crate::lb::view::ServiceView;
 use crate::observe::histogram::Histogram;
 use crate::observe::readiness::Readiness;
-use crate::observe::views::{AddressView, AnnouncementView, RouteView, SpeakerView};
+use crate::observe::views::{AddressView, AnnouncementView, Depth, RouteView, SpeakerView};
 use crate::speaker::Speakers;
 
 /// The condition of readiness that this half brings.
@@ -63,8 +63,7 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
             biased;
             () = stop.cancelled() => break,
             Some(question) = inputs.questions.recv() => {
-                // Whoever asked may have gone.
-                let _ = question.send(view(&index, &speakers));
+                let _ = question.answer.send(view(&index, &speakers, question.depth));
                 continue;
             }
             Ok(()) = inputs.config.changed() => {
@@ -128,16 +127,20 @@ fn carry_out(changes: &Changes, index: &Index, speakers: &mut Speakers, received
     }
 }
 
-fn view(index: &Index, speakers: &Speakers) -> SpeakerView {
+fn view(index: &Index, speakers: &Speakers, depth: Depth) -> SpeakerView {
+    let routes = match depth {
+        Depth::Figures => None,
+        Depth::Whole => Some(index.announcements()),
+    };
     SpeakerView {
-        peers: speakers.views(),
+        peers: speakers.views(depth),
         services: index
             .services()
             .map(|service| announcement(&service))
             .collect(),
-        routes: index
-            .announcements()
-            .iter()
+        routes: routes
+            .into_iter()
+            .flatten()
             .map(|(prefix, attributes)| route(prefix, attributes))
             .collect(),
     }
