@@ -130,7 +130,12 @@ impl Source {
             .expect("found below it")
             .to_str()
             .expect("UTF-8");
-        let is_test = |part: &str| matches!(part.trim_end_matches(".rs"), "tests" | "fixture" | "simulation");
+        let is_test = |part: &str| {
+            matches!(
+                part.trim_end_matches(".rs"),
+                "tests" | "fixture" | "simulation"
+            )
+        };
         if path.split('/').any(is_test) {
             return None;
         }
