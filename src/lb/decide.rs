@@ -43,7 +43,7 @@ use super::status::StatusWrite;
 use crate::facts::{self, IngressFact, ServiceFact, ServiceKey};
 
 pub use entry::Standing;
-use entry::{Entry, older};
+use entry::{Entry, Pace, older};
 use waiting::{Order, Waiting};
 
 /// What the user set by flags.
@@ -108,7 +108,7 @@ pub struct Decider {
     settings: Settings,
     config: Arc<Config>,
     allocator: Allocator,
-    services: BTreeMap<ServiceKey, Entry>,
+    services: BTreeMap<ServiceKey, Box<Entry>>,
     waiting: Waiting,
     /// Whose status may differ from what is wanted.
     dirty: BTreeSet<Order>,
@@ -146,9 +146,13 @@ impl Decider {
         for fact in services {
             decider
                 .services
-                .insert(fact.key.clone(), Entry::new(fact, 0));
+                .insert(fact.key.clone(), Box::new(Entry::new(fact, 0)));
         }
-        let mut orders: Vec<Order> = decider.services.values().map(Entry::order).collect();
+        let mut orders: Vec<Order> = decider
+            .services
+            .values()
+            .map(|entry| entry.order())
+            .collect();
         orders.sort_unstable();
         for (_, key) in &orders {
             decider.claim(key, previous);
@@ -186,7 +190,7 @@ impl Decider {
     pub fn set_config(&mut self, config: Arc<Config>) {
         let former = std::mem::replace(&mut self.config, config);
         self.allocator.replace_pools(&self.config.pools);
-        let mut orders: Vec<Order> = self.services.values().map(Entry::order).collect();
+        let mut orders: Vec<Order> = self.services.values().map(|entry| entry.order()).collect();
         orders.sort_unstable();
         self.settle_all(orders, Some(&former));
     }
@@ -199,7 +203,7 @@ impl Decider {
             let Some(entry) = self.services.get_mut(&key) else {
                 continue;
             };
-            if entry.stalled {
+            if entry.pace != Pace::Free {
                 continue; // the next fact makes it dirty again
             }
             let Some(write) = entry.wanted_write(&self.allocator) else {
@@ -230,8 +234,9 @@ impl Decider {
             return;
         };
         let known = &entry.fact.resource_version;
-        if *entry.fact.uid != *uid || older(resource_version, known) {
-            return; // the watch was faster
+        if *entry.fact.uid != *uid || older(resource_version, known) || **known == *resource_version
+        {
+            return; // the watch was faster: what was sent since is another write
         }
         let Some(write) = entry.sent.take() else {
             return;
@@ -239,7 +244,7 @@ impl Decider {
         entry.fact.resource_version = resource_version.into();
         if entry.superseded {
             // One of several: the watch will show which. `flying` stays.
-            entry.stalled = true;
+            entry.pace = Pace::Unsure;
         } else {
             assume(&mut entry.fact, *write);
             entry.forget_writes();
@@ -259,7 +264,7 @@ impl Decider {
             return; // it was for a version before the one that is known
         }
         if conflict {
-            entry.stalled = true;
+            entry.pace = Pace::Conflict;
         } else {
             // Given up by us; the server may still have taken it.
             entry.superseded = true;
@@ -320,12 +325,15 @@ impl Decider {
                 if older(&fact.resource_version, &entry.fact.resource_version) {
                     return;
                 }
-                let news = fact.resource_version != entry.fact.resource_version || entry.stalled;
-                if !news && fact == entry.fact {
-                    return;
-                }
-                if news {
+                let newer = fact.resource_version != entry.fact.resource_version;
+                if newer || entry.pace == Pace::Unsure {
                     entry.forget_writes();
+                } else if entry.pace == Pace::Conflict {
+                    // Listed again: it is the newest. What is on its way may still land.
+                    entry.pace = Pace::Free;
+                    entry.superseded = true;
+                } else if fact == entry.fact {
+                    return;
                 }
                 entry.fact = fact;
                 self.settle(&key, None);
@@ -334,7 +342,7 @@ impl Decider {
             self.forget(&key);
         }
         self.services
-            .insert(key.clone(), Entry::new(fact, self.round));
+            .insert(key.clone(), Box::new(Entry::new(fact, self.round)));
         self.settle(&key, None);
     }
 
