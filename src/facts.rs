@@ -21,6 +21,9 @@ pub enum Event<T, K> {
     Delete(K),
     /// The list is complete.
     End,
+    /// The server's history went backwards (etcd was restored): versions known
+    /// from before compare with nothing that comes now. A list is on its way.
+    Rewound,
 }
 
 /// `namespace/name` of a Service; ordered by namespace, then name.

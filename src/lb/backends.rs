@@ -107,6 +107,8 @@ impl Backends {
     ) {
         match event {
             Event::Begin => self.generation = self.generation.wrapping_add(1),
+            // No version is compared here.
+            Event::Rewound => {}
             Event::Apply(fact) => self.apply(fact, &mut touched),
             Event::Delete(key) => self.delete(&key, &mut touched),
             Event::End => {

@@ -171,6 +171,8 @@ impl Decider {
             }
             facts::Event::Apply(fact) => self.apply(fact),
             facts::Event::Delete(key) => self.forget(&key),
+            // Whoever owns this builds it anew.
+            facts::Event::Rewound => return,
             facts::Event::End => {
                 if std::mem::take(&mut self.relisting) {
                     let gone: Vec<ServiceKey> = self

@@ -124,6 +124,8 @@ impl Index {
     pub fn service(&mut self, event: facts::Event<ServiceFact, ServiceKey>) {
         match event {
             facts::Event::Begin => self.generation = self.generation.wrapping_add(1),
+            // No version is compared here.
+            facts::Event::Rewound => {}
             facts::Event::Apply(fact) => self.apply(fact),
             facts::Event::Delete(key) => {
                 if let Some((key, mut entry)) = self.services.remove_entry(&key) {

@@ -4,7 +4,8 @@
 //! A term begins with a new watch of Services. Its first list is a consistent
 //! read, so the [`Decider`] is built from what stands in the API server and
 //! not from what an earlier term remembered; and nothing that comes after it
-//! is older than it.
+//! is older than it. When the server's history goes backwards all the same, the
+//! term is begun anew: a version that memory knows may never come again.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -103,6 +104,10 @@ async fn lead(
             Some(report) = term.reports.recv() => term.heed(report),
             count = facts.recv_many(&mut buffer, TOGETHER) => {
                 if count == 0 {
+                    return Some(());
+                }
+                if buffer.iter().any(|event| matches!(event, Event::Rewound)) {
+                    tracing::warn!(term = term.number, "every Service is decided anew");
                     return Some(());
                 }
                 buffer.drain(..).for_each(|event| term.decider.handle(event));
@@ -352,7 +357,7 @@ async fn first_list(facts: &mut mpsc::Receiver<ServiceEvent>) -> Option<Vec<Serv
             // A list that failed half-way begins again.
             Event::Begin => services.clear(),
             Event::Apply(fact) => services.push(fact),
-            Event::Delete(_) => {}
+            Event::Delete(_) | Event::Rewound => {}
             Event::End => return Some(services),
         }
     }

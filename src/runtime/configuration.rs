@@ -100,6 +100,7 @@ impl Sight {
                         .map_or(Seen::NoKey, |text| Seen::Text(text.into())),
                 )
             }
+            Event::Rewound => None,
             Event::End if self.listed => None,
             Event::End | Event::Delete(()) => Some(Seen::Missing),
         }

@@ -147,6 +147,7 @@ impl Wiring {
                 Event::Apply(fact) => Event::Apply(fact),
                 Event::Delete(()) => Event::Delete(name.clone()),
                 Event::End => Event::End,
+                Event::Rewound => Event::Rewound,
             };
             (Instant::now(), Fact::Node(event))
         });

@@ -22,6 +22,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -260,7 +261,7 @@ impl Shared {
     }
 
     fn name(&self) -> String {
-        format!("{}:{}", self.peer.address, self.peer.port)
+        SocketAddr::new(self.peer.address, self.peer.port).to_string()
     }
 
     fn view(&self, depth: Depth) -> PeerView {

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What comes out is [`Event`]s: `Begin`, `Apply`*, `End` for a list, `Apply`
-//! and `Delete` for a watch. A list that fails half-way is begun again, so a
+//! and `Delete` for a watch, `Rewound` where an older version was met. A list that fails half-way is begun again, so a
 //! `Begin` may follow a `Begin`. After a relist nothing says what vanished:
 //! the receiver sweeps what no `Apply` named. While the server is away nothing
 //! comes out, and so nothing is withdrawn.
@@ -144,7 +144,7 @@ where
                 self.counters.lists.add_one();
                 let version = parts.metadata.resource_version;
                 if !self.highest.see(&version) {
-                    self.older(&version);
+                    self.older(&version).await?;
                     let _first = self.highest.see(&version);
                 }
                 return Ok(version);
@@ -168,7 +168,7 @@ where
                 End::Older => return Ok(()),
                 End::Broken(error) => {
                     self.wait_after(&error).await;
-                    if !self.still_the_same_history().await {
+                    if !self.still_the_same_history().await? {
                         return Ok(());
                     }
                 }
@@ -177,13 +177,13 @@ where
     }
 
     /// Asks, until there is an answer, whether the server is at least where we are.
-    async fn still_the_same_history(&mut self) -> bool {
+    async fn still_the_same_history(&mut self) -> Result<bool, Closed> {
         loop {
             match list::version(&self.client, &self.subject).await {
-                Ok(version) if self.highest.is_reached_by(&version) => return true,
+                Ok(version) if self.highest.is_reached_by(&version) => return Ok(true),
                 Ok(version) => {
-                    self.older(&version);
-                    return false;
+                    self.older(&version).await?;
+                    return Ok(false);
                 }
                 Err(error) => self.wait_after(&error).await,
             }
@@ -253,7 +253,7 @@ where
             }
         };
         if !self.highest.see(named.resource_version()) {
-            self.older(named.resource_version());
+            self.older(named.resource_version()).await?;
             return Ok(Next::End(End::Older));
         }
         let event = match &*line.kind {
@@ -307,7 +307,7 @@ where
     }
 
     /// The server's history went backwards: what we know may never have happened.
-    fn older(&mut self, version: &str) {
+    async fn older(&mut self, version: &str) -> Result<(), Closed> {
         self.counters.regressions.add_one();
         tracing::warn!(
             kind = S::PLURAL,
@@ -316,6 +316,7 @@ where
             "the server's resourceVersion went backwards (etcd restored?): listing again"
         );
         self.highest.forget();
+        self.send(Event::Rewound).await
     }
 
     async fn wait_after(&mut self, error: &ApiError) {
