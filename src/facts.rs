@@ -13,6 +13,9 @@ use crate::bgp::types::Family;
 /// one `Apply` for each object, `End`: what was not applied in between is gone.
 #[derive(Clone, Debug)]
 pub enum Event<T, K> {
+    /// The server's history went backwards (etcd was restored): a version known
+    /// so far compares with none that follows. A list follows.
+    Rewound,
     /// A list begins.
     Begin,
     /// The object is there, as given.

@@ -123,6 +123,8 @@ impl Index {
     /// Takes in what the watch of Services says.
     pub fn service(&mut self, event: facts::Event<ServiceFact, ServiceKey>) {
         match event {
+            // Nothing here goes by versions.
+            facts::Event::Rewound => {}
             facts::Event::Begin => self.generation = self.generation.wrapping_add(1),
             facts::Event::Apply(fact) => self.apply(fact),
             facts::Event::Delete(key) => {

@@ -88,6 +88,7 @@ impl Sight {
     /// What the ConfigMap says after an event, if that event tells.
     fn see(&mut self, event: Event<ConfigFact, ()>) -> Option<Seen> {
         match event {
+            Event::Rewound => None,
             Event::Begin => {
                 self.listed = false;
                 None

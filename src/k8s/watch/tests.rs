@@ -37,6 +37,7 @@ fn say(event: Event<ServiceFact, ServiceKey>) -> String {
         Event::Apply(fact) => format!("{}@{}", fact.key, fact.resource_version),
         Event::Delete(key) => format!("-{key}"),
         Event::End => "end".into(),
+        Event::Rewound => "rewound".into(),
     }
 }
 
@@ -228,7 +229,7 @@ async fn a_restored_etcd_is_noticed_when_the_watch_comes_back() {
     .await;
     assert_eq!(
         run.events,
-        "begin d/a@40 end d/b@60 begin d/a@15 end d/a@22"
+        "begin d/a@40 end d/b@60 rewound begin d/a@15 end d/a@22"
     );
     assert_eq!(
         run.asked,
@@ -246,9 +247,21 @@ async fn a_step_back_within_a_watch_is_noticed_too() {
             list(31, "", &[service("a", 30)]),
         ])
         .await;
-        assert_eq!(run.events, "begin end begin d/a@30 end");
+        assert_eq!(run.events, "begin end rewound begin d/a@30 end");
         assert_eq!(run.counters.regressions.count(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_an_older_history_says_so_before_it_begins() {
+    let run = play(vec![
+        list(50, "", &[service("a", 40)]),
+        Reply::refused(410),
+        list(20, "", &[service("a", 15)]),
+    ])
+    .await;
+    assert_eq!(run.events, "begin d/a@40 end rewound begin d/a@15 end");
+    assert_eq!(run.counters.regressions.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -147,6 +147,14 @@ impl Entry {
         self.stalled = false;
     }
 
+    /// The versions known so far are of another history: any fact is news, and
+    /// nothing can be written before it.
+    pub fn rewind(&mut self) {
+        self.fact.resource_version = Box::default();
+        self.sent = None;
+        self.stalled = true;
+    }
+
     /// What should be written, if the status is not as wanted.
     pub fn wanted_write(&self, allocator: &Allocator) -> Option<StatusWrite> {
         let mut write = StatusWrite {

@@ -714,6 +714,52 @@ fn conflicts_wait_for_the_watch_and_other_failures_do_not() {
 }
 
 #[test]
+fn after_the_history_went_backwards_all_is_written_again_as_it_was() {
+    let old = service("a", 1);
+    let mut bench = Bench::new(config(vec![small()]), vec![old.clone(), service("b", 2)]);
+    for _ in 0..5 {
+        bench.edit("a", |fact| fact.ports.push(tcp(81)));
+    }
+    bench.delete("b");
+    bench.apply(service("c", 3));
+    bench.told();
+    let before = (bench.status("a"), bench.status("c"));
+
+    // A backup from before anything was written, and without c.
+    bench.version = 1;
+    bench.decider.handle(facts::Event::Rewound);
+    bench.decider.set_config(config(vec![small()]));
+    assert_eq!(
+        bench.decider.take().writes,
+        [],
+        "on no version there is no writing"
+    );
+    for event in [
+        facts::Event::Begin,
+        facts::Event::Apply(old),
+        facts::Event::Apply(service("b", 2)),
+        facts::Event::End,
+    ] {
+        bench.decider.handle(event);
+    }
+    let outcome = bench.decider.take();
+    let wanted: Vec<_> = outcome
+        .writes
+        .iter()
+        .map(|w| (w.key.name(), &*w.resource_version, w.ingress.clone()))
+        .collect();
+    assert_eq!(
+        wanted,
+        [
+            ("a", "1", Some(vec![ip("1.2.3.4")])),
+            ("b", "1", Some(vec![ip("1.2.3.6")])),
+        ]
+    );
+    assert_eq!(before.0, "[1.2.3.4] | InPool: small");
+    assert_eq!(before.1, "[1.2.3.5] | InPool: small");
+}
+
+#[test]
 fn a_relist_without_a_service_is_its_deletion() {
     let mut bench = Bench::new(
         config(vec![small()]),
