@@ -231,8 +231,10 @@ impl Decider {
             return;
         };
         let known = &entry.fact.resource_version;
-        if *entry.fact.uid != *uid || older(resource_version, known) {
-            return; // the watch was faster
+        if *entry.fact.uid != *uid || **known == *resource_version || older(resource_version, known)
+        {
+            // The watch was faster: what was sent since is another write.
+            return;
         }
         let Some(write) = entry.sent.take() else {
             return;

@@ -714,6 +714,40 @@ fn conflicts_wait_for_the_watch_and_other_failures_do_not() {
 }
 
 #[test]
+fn a_reply_that_comes_after_its_watch_event_is_not_taken_for_another_write() {
+    let mut decider = Decider::build(
+        Settings::default(),
+        config(vec![small()]),
+        None,
+        vec![service("a", 1)],
+    );
+    let first = decider.take().writes.remove(0);
+    // The watch shows the write, and in the same breath the user's wish for
+    // another address has come: a second write is on its way.
+    let mut shown = holding(service("a", 1), &["1.2.3.4"], "small");
+    shown.resource_version = "2".into();
+    shown.asks.load_balancer_ip = Some("1.2.3.8".into());
+    decider.handle(facts::Event::Apply(shown));
+    let second = decider.take().writes.remove(0);
+    assert_eq!(second.ingress, Some(vec![ip("1.2.3.8")]));
+
+    decider.written(&first.key, &first.uid, "2");
+    let fact = &decider.services[&key("a")].fact;
+    assert_eq!(
+        fact.ingress,
+        ingress(&["1.2.3.4"]),
+        "the status still shows it"
+    );
+    decider.handle(facts::Event::Apply(service("b", 2)));
+    let other = decider.take().writes.remove(0);
+    assert_eq!(
+        other.ingress,
+        Some(vec![ip("1.2.3.5")]),
+        "1.2.3.4 is in use"
+    );
+}
+
+#[test]
 fn after_the_history_went_backwards_all_is_written_again_as_it_was() {
     let old = service("a", 1);
     let mut bench = Bench::new(config(vec![small()]), vec![old.clone(), service("b", 2)]);
