@@ -260,7 +260,7 @@ impl Shared {
     }
 
     fn name(&self) -> String {
-        format!("{}:{}", self.peer.address, self.peer.port)
+        self.peer.endpoint()
     }
 
     fn view(&self, depth: Depth) -> PeerView {
