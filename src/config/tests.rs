@@ -28,3 +28,9 @@ fn a_peer_is_called_by_an_address_that_can_be_read() {
     assert_eq!(name("2001:db8::1"), "[2001:db8::1]:179");
     assert_eq!(name("fe80::1%eth0"), "[fe80::1%eth0]:179");
 }
+
+#[test]
+fn a_text_with_passwords_does_not_show_in_debug_output() {
+    let seen = super::Seen::Text("peers: [{password: hush}]".into());
+    assert_eq!(format!("{seen:?}"), "Text of 25 bytes");
+}

@@ -15,8 +15,8 @@ use crate::observe::views::ConfigView;
 /// The condition of readiness that this half brings.
 pub(super) const LOADED: &str = "a configuration is in force";
 
-/// What holds now.
-#[derive(Clone, Debug, Default)]
+/// What holds now. Has no Debug: the text holds passwords.
+#[derive(Clone, Default)]
 pub(super) struct Standing {
     /// The configuration in force.
     pub config: Option<Arc<Config>>,
