@@ -216,6 +216,11 @@ impl Index {
         self.cluster_size = Some(nodes);
     }
 
+    /// Whether this node's object has been seen.
+    pub fn knows_node(&self) -> bool {
+        self.own_node.is_some()
+    }
+
     /// Whether the configuration, this node's object and the first lists of
     /// Services and slices are in. No route is announced before.
     pub fn complete(&self) -> bool {
