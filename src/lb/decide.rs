@@ -11,7 +11,8 @@
 //!
 //! - A *claim*, an address in a status, is reserved before anything is given out.
 //! - A Service only goes forward: a fact of a version before the one known, be it
-//!   watched or written by us, changes nothing.
+//!   watched or written by us, changes nothing. When the server's history went
+//!   backwards, versions begin anew, and what is held is written again.
 //! - An address that a Service lost stays reserved while its status, or a write
 //!   that may yet arrive, shows it.
 //! - Each write names the version on which it was decided.
@@ -124,8 +125,7 @@ impl Decider {
     /// if it is known: it tells how addresses of pools that are gone were announced.
     ///
     /// The events for [`handle`](Self::handle) must be of a watch that begins at
-    /// this list or later. When the API server's versions went backwards (etcd
-    /// restored), build anew: older versions are ignored.
+    /// this list or later.
     pub fn build(
         settings: Settings,
         config: Arc<Config>,
@@ -165,14 +165,13 @@ impl Decider {
     /// said before; a Service that it leaves out is gone.
     pub fn handle(&mut self, event: facts::Event<ServiceFact, ServiceKey>) {
         match event {
+            facts::Event::Rewound => self.services.values_mut().for_each(|entry| entry.rewind()),
             facts::Event::Begin => {
                 self.round += 1;
                 self.relisting = true;
             }
             facts::Event::Apply(fact) => self.apply(fact),
             facts::Event::Delete(key) => self.forget(&key),
-            // Whoever owns this builds it anew.
-            facts::Event::Rewound => return,
             facts::Event::End => {
                 if std::mem::take(&mut self.relisting) {
                     let gone: Vec<ServiceKey> = self
@@ -236,9 +235,10 @@ impl Decider {
             return;
         };
         let known = &entry.fact.resource_version;
-        if *entry.fact.uid != *uid || older(resource_version, known) || **known == *resource_version
+        if *entry.fact.uid != *uid || **known == *resource_version || older(resource_version, known)
         {
-            return; // the watch was faster: what was sent since is another write
+            // The watch was faster: what was sent since is another write.
+            return;
         }
         let Some(write) = entry.sent.take() else {
             return;

@@ -47,16 +47,25 @@ pub(super) struct Inputs {
 
 /// Follows and leads in turn until `stop`.
 pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
+    // The fault that was last said in an Event.
+    let mut told = None;
     loop {
         let leads = inputs.leader.borrow_and_update().clone();
         let configured = inputs.config.borrow_and_update().config.clone();
         if let (LeaderState::Leading { term, .. }, Some(config)) = (&leads, configured) {
             tracing::info!(term, "leading");
-            if lead(&mut inputs, *term, config, &stop).await.is_none() {
+            if lead(&mut inputs, &mut told, *term, config, &stop)
+                .await
+                .is_none()
+            {
                 return;
             }
             tracing::info!(term, "no longer leading");
             continue;
+        }
+        if matches!(leads, LeaderState::Leading { .. }) {
+            // A new cluster whose first text is wrong: nobody else would say so.
+            tell(&inputs, &mut told);
         }
         tokio::select! {
             biased;
@@ -73,6 +82,7 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
 /// One term. `None`: the daemon stops.
 async fn lead(
     inputs: &mut Inputs,
+    told: &mut Option<Arc<str>>,
     term: u64,
     config: Arc<Config>,
     stop: &CancellationToken,
@@ -88,6 +98,7 @@ async fn lead(
     let mut term = Term::begin(inputs, term, config, services, &mut tasks);
     let mut buffer = Vec::with_capacity(TOGETHER);
     loop {
+        tell(inputs, told);
         term.hand_out(inputs);
         term.keep(inputs);
         tokio::select! {
@@ -106,10 +117,6 @@ async fn lead(
                 if count == 0 {
                     return Some(());
                 }
-                if buffer.iter().any(|event| matches!(event, Event::Rewound)) {
-                    tracing::warn!(term = term.number, "every Service is decided anew");
-                    return Some(());
-                }
                 buffer.drain(..).for_each(|event| term.decider.handle(event));
             }
         }
@@ -124,8 +131,6 @@ struct Term {
     reports: mpsc::Receiver<Report>,
     /// The text to be kept as the last good one.
     kept: watch::Sender<Option<Arc<str>>>,
-    /// The fault that was last said in an Event.
-    told: Option<Arc<str>>,
     /// Tells the writer to end.
     end: CancellationToken,
     /// The writer has ended.
@@ -165,18 +170,15 @@ impl Term {
             Arc::clone(&inputs.settings.namespace),
             keeping,
         ));
-        let mut term = Self {
+        Self {
             number,
             decider,
             writer,
             reports,
             kept,
-            told: None,
             end,
             ended,
-        };
-        term.tell(inputs);
-        term
+        }
     }
 
     /// Hands on what was decided.
@@ -229,32 +231,6 @@ impl Term {
         if let Some(config) = inputs.config.borrow().config.clone() {
             self.decider.set_config(config);
         }
-        self.tell(inputs);
-    }
-
-    /// Tells what is wrong with a text that is not in force.
-    fn tell(&mut self, inputs: &Inputs) {
-        let standing = inputs.config.borrow().clone();
-        if let Some(fault) = standing
-            .fault
-            .clone()
-            .filter(|fault| self.told.as_ref() != Some(fault))
-        {
-            let regarding = Regarding {
-                kind: "ConfigMap",
-                namespace: (*inputs.settings.namespace).into(),
-                name: (*inputs.settings.config_name).into(),
-                uid: standing.uid,
-            };
-            let note = format!("configStale: the last good configuration stays in force: {fault}");
-            inputs.events.publish(Notice {
-                regarding,
-                kind: EventKind::Warning,
-                reason: "ConfigStale",
-                note,
-            });
-        }
-        self.told = standing.fault;
     }
 
     /// Has the text in force kept as the last good one, once every status that
@@ -285,6 +261,31 @@ impl Term {
                 .collect(),
         }
     }
+}
+
+/// Tells, once, what is wrong with a text that is not in force.
+fn tell(inputs: &Inputs, told: &mut Option<Arc<str>>) {
+    let standing = inputs.config.borrow();
+    if *told == standing.fault {
+        return;
+    }
+    told.clone_from(&standing.fault);
+    let Some(fault) = &standing.fault else { return };
+    let then = match standing.config {
+        Some(_) => "the last good configuration stays in force",
+        None => "no configuration is in force yet",
+    };
+    inputs.events.publish(Notice {
+        regarding: Regarding {
+            kind: "ConfigMap",
+            namespace: (*inputs.settings.namespace).into(),
+            name: (*inputs.settings.config_name).into(),
+            uid: standing.uid.clone(),
+        },
+        kind: EventKind::Warning,
+        reason: "ConfigStale",
+        note: format!("configStale: {then}: {fault}"),
+    });
 }
 
 fn pool(of: &PoolUse) -> PoolView {
@@ -357,7 +358,7 @@ async fn first_list(facts: &mut mpsc::Receiver<ServiceEvent>) -> Option<Vec<Serv
             // A list that failed half-way begins again.
             Event::Begin => services.clear(),
             Event::Apply(fact) => services.push(fact),
-            Event::Delete(_) | Event::Rewound => {}
+            Event::Rewound | Event::Delete(_) => {}
             Event::End => return Some(services),
         }
     }

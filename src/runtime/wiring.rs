@@ -143,11 +143,11 @@ impl Wiring {
         let nodes = Nodes { name: node.clone() };
         self.watch("Node watch", nodes, sender.clone(), move |event| {
             let event = match event {
+                Event::Rewound => Event::Rewound,
                 Event::Begin => Event::Begin,
                 Event::Apply(fact) => Event::Apply(fact),
                 Event::Delete(()) => Event::Delete(name.clone()),
                 Event::End => Event::End,
-                Event::Rewound => Event::Rewound,
             };
             (Instant::now(), Fact::Node(event))
         });

@@ -22,7 +22,6 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -261,7 +260,7 @@ impl Shared {
     }
 
     fn name(&self) -> String {
-        SocketAddr::new(self.peer.address, self.peer.port).to_string()
+        self.peer.endpoint()
     }
 
     fn view(&self, depth: Depth) -> PeerView {

@@ -163,6 +163,14 @@ impl Entry {
         self.pace = Pace::Free;
     }
 
+    /// The versions known so far are of another history: any fact is news, and
+    /// nothing can be written before it.
+    pub fn rewind(&mut self) {
+        self.fact.resource_version = Box::default();
+        self.sent = None;
+        self.pace = Pace::Conflict;
+    }
+
     /// What should be written, if the status is not as wanted.
     pub fn wanted_write(&self, allocator: &Allocator) -> Option<StatusWrite> {
         let mut write = StatusWrite {
