@@ -13,6 +13,9 @@ use crate::bgp::types::Family;
 /// one `Apply` for each object, `End`: what was not applied in between is gone.
 #[derive(Clone, Debug)]
 pub enum Event<T, K> {
+    /// The server's history went backwards (etcd was restored): a version known
+    /// so far compares with none that follows. A list follows.
+    Rewound,
     /// A list begins.
     Begin,
     /// The object is there, as given.
@@ -21,9 +24,6 @@ pub enum Event<T, K> {
     Delete(K),
     /// The list is complete.
     End,
-    /// The server's history went backwards (etcd was restored): versions known
-    /// from before compare with nothing that comes now. A list is on its way.
-    Rewound,
 }
 
 /// `namespace/name` of a Service; ordered by namespace, then name.

@@ -16,6 +16,7 @@ use crate::admin::{self, Answer, Ask};
 use crate::bgp::types::{Attributes, Community, Family, Origin, Prefix};
 use crate::config::{self, Config};
 use crate::observe::histogram::Histogram;
+use crate::observe::views::Depth;
 use crate::runtime::{log, signals};
 use crate::speaker::Speakers;
 
@@ -60,8 +61,7 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     match runtime {
@@ -120,7 +120,7 @@ fn state_route(speakers: Arc<Mutex<Speakers>>) -> admin::Route {
         let peers = speakers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .views();
+            .views(Depth::Whole);
         Box::pin(async move {
             match ask.path.as_str() {
                 "/state" => Answer::json(&peers),

@@ -155,7 +155,7 @@ impl Item {
         let entries = self.entries(report)?;
         // Between braces a password without quotes ends at its first comma.
         let braced = self.node.flow && entries.iter().any(Entry::is_password);
-        // A block that is not indented is no password, but the next keys.
+        // A block without an indented line is no password, but the next keys.
         let mut spilled = false;
         for entry in entries {
             let Entry { key, value } = entry;
@@ -167,7 +167,7 @@ impl Item {
                 self.unknown(report, section, key, written, braced || spilled);
                 continue;
             };
-            spilled = entry.is_password() && value.text() == Some("");
+            spilled = entry.is_password();
             report.clear(key);
             let path = if self.path.is_empty() {
                 (*known).to_owned()
@@ -217,6 +217,8 @@ impl Item {
             Some(known) => format!("did you mean `{known}`?"),
             None => format!("remove it; known here are {}", section.keys.join(", ")),
         };
+        // A password whose lines are indented wrongly goes on as keys.
+        let suspect = suspect || report.follows_secret(key);
         let name = if is_word(written) && (suggestion.is_some() || !suspect) {
             report.clear(key);
             report.show(key)

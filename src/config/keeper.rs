@@ -1,11 +1,12 @@
 //! Which configuration is in force: the last good one, whatever comes.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::Config;
 
 /// What the ConfigMap says now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Seen {
     /// Its key holds this text.
     Text(Arc<str>),
@@ -16,8 +17,19 @@ pub enum Seen {
     Missing,
 }
 
-/// Keeps the configuration in force.
-#[derive(Debug, Default)]
+/// The text holds passwords: only its length shows.
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Seen::Text(text) => write!(f, "Text of {} bytes", text.len()),
+            Seen::NoKey => f.write_str("NoKey"),
+            Seen::Missing => f.write_str("Missing"),
+        }
+    }
+}
+
+/// Keeps the configuration in force. Has no Debug: its texts hold passwords.
+#[derive(Default)]
 pub struct Keeper {
     current: Option<InForce>,
     previous: Option<Arc<Config>>,
@@ -25,7 +37,6 @@ pub struct Keeper {
     notes: Vec<String>,
 }
 
-#[derive(Debug)]
 struct InForce {
     text: Arc<str>,
     config: Arc<Config>,

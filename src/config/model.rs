@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -192,11 +192,21 @@ impl Advertisement {
 
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{} as {}", self.address, self.port, self.peer_asn)
+        write!(f, "{} as {}", self.endpoint(), self.peer_asn)
     }
 }
 
 impl Peer {
+    /// `192.0.2.1:179` or `[fe80::1%eth0]:179`: what the log, metrics and
+    /// `/state` call the peer.
+    pub fn endpoint(&self) -> String {
+        let port = self.port;
+        match (self.address, &self.zone) {
+            (IpAddr::V6(address), Some(zone)) => format!("[{address}%{zone}]:{port}"),
+            (address, _) => SocketAddr::new(address, port).to_string(),
+        }
+    }
+
     /// Whether a session with `self` serves `other` as well: everything that
     /// the session was made of is the same. Which nodes are selected, and a BFD
     /// profile, change nothing in it.

@@ -80,6 +80,19 @@ impl<'t> Report<'t> {
         self.secrets.contains(&node.bytes.start)
     }
 
+    /// Whether a secret stands before this node with no other key on a line
+    /// between them: the node may be the secret's own next line.
+    pub fn follows_secret(&self, node: &Node) -> bool {
+        let at = node.bytes.start;
+        let Some(secret) = self.secrets.range(..at).next_back() else {
+            return false;
+        };
+        let between = self.text.get(*secret..at).unwrap_or_default();
+        let mut whole_lines = between.split('\n').skip(1).collect::<Vec<_>>();
+        whole_lines.pop();
+        !whole_lines.iter().any(|line| line.contains(':'))
+    }
+
     pub fn error(&mut self, draft: Draft<'_>) {
         self.errors.add(draft);
     }

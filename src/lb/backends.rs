@@ -106,9 +106,9 @@ impl Backends {
         mut touched: impl FnMut(&ServiceKey),
     ) {
         match event {
-            Event::Begin => self.generation = self.generation.wrapping_add(1),
-            // No version is compared here.
+            // Nothing here goes by versions.
             Event::Rewound => {}
+            Event::Begin => self.generation = self.generation.wrapping_add(1),
             Event::Apply(fact) => self.apply(fact, &mut touched),
             Event::Delete(key) => self.delete(&key, &mut touched),
             Event::End => {

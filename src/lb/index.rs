@@ -123,9 +123,9 @@ impl Index {
     /// Takes in what the watch of Services says.
     pub fn service(&mut self, event: facts::Event<ServiceFact, ServiceKey>) {
         match event {
-            facts::Event::Begin => self.generation = self.generation.wrapping_add(1),
-            // No version is compared here.
+            // Nothing here goes by versions.
             facts::Event::Rewound => {}
+            facts::Event::Begin => self.generation = self.generation.wrapping_add(1),
             facts::Event::Apply(fact) => self.apply(fact),
             facts::Event::Delete(key) => {
                 if let Some((key, mut entry)) = self.services.remove_entry(&key) {
@@ -214,6 +214,11 @@ impl Index {
     /// Takes in how many nodes the cluster has. Unknown counts as too many for Events.
     pub fn cluster_size(&mut self, nodes: usize) {
         self.cluster_size = Some(nodes);
+    }
+
+    /// Whether this node's object has been seen.
+    pub fn knows_node(&self) -> bool {
+        self.own_node.is_some()
     }
 
     /// Whether the configuration, this node's object and the first lists of

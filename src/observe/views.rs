@@ -3,6 +3,15 @@
 
 use serde::Serialize;
 
+/// How much a view should hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What metrics need: no list of routes.
+    Figures,
+    /// Everything.
+    Whole,
+}
+
 /// The whole answer.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -171,8 +180,11 @@ pub struct PeerView {
     pub negotiated: Option<NegotiatedView>,
     /// Routes that it should have from us.
     pub wanted: usize,
-    /// Routes that it was sent.
-    pub advertised: Vec<String>,
+    /// Routes that it was sent, how many.
+    pub advertised: usize,
+    /// Those routes; left out where only figures were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
     /// UPDATEs sent since the process started, withdrawals included.
     pub updates_sent: u64,
     /// Routes that it sent us, which we count and drop.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::Settings;
 use super::configuration::Standing;
 use super::status::Question;
-use super::wiring::FACTS;
+use super::wiring::{FACTS, RETRY};
 use crate::config::Config;
 use crate::facts::{Event, ServiceFact, ServiceKey};
 use crate::k8s::events::{EventSink, Notice, Regarding};
@@ -47,28 +47,31 @@ pub(super) struct Inputs {
 
 /// Follows and leads in turn until `stop`.
 pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
-    // Of a configuration that was never good; a term has its own.
+    // The fault that was last said in an Event.
     let mut told = None;
     loop {
         let leads = inputs.leader.borrow_and_update().clone();
-        let standing = inputs.config.borrow_and_update().clone();
-        if let (LeaderState::Leading { .. }, None) = (&leads, &standing.config) {
-            tell_fault(&inputs, &standing, &mut told);
-        }
-        if let (LeaderState::Leading { term, .. }, Some(config)) = (&leads, standing.config) {
+        let configured = inputs.config.borrow_and_update().config.clone();
+        if let (LeaderState::Leading { term, .. }, Some(config)) = (&leads, configured) {
             tracing::info!(term, "leading");
-            if lead(&mut inputs, *term, config, &stop).await.is_none() {
+            if lead(&mut inputs, &mut told, *term, config, &stop)
+                .await
+                .is_none()
+            {
                 return;
             }
             tracing::info!(term, "no longer leading");
             continue;
         }
+        if matches!(leads, LeaderState::Leading { .. }) {
+            // A new cluster whose first text is wrong: nobody else would say so.
+            tell(&inputs, &mut told);
+        }
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             Some(question) = inputs.questions.recv() => {
-                // Whoever asked may have gone.
-                let _ = question.send(AllocatorView { holder: holder(&leads), ..AllocatorView::default() });
+                let _ = question.answer.send(AllocatorView { holder: holder(&leads), ..AllocatorView::default() });
             }
             Ok(()) = inputs.leader.changed() => {}
             Ok(()) = inputs.config.changed() => {}
@@ -79,6 +82,7 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
 /// One term. `None`: the daemon stops.
 async fn lead(
     inputs: &mut Inputs,
+    told: &mut Option<Arc<str>>,
     term: u64,
     config: Arc<Config>,
     stop: &CancellationToken,
@@ -94,7 +98,9 @@ async fn lead(
     let mut term = Term::begin(inputs, term, config, services, &mut tasks);
     let mut buffer = Vec::with_capacity(TOGETHER);
     loop {
+        tell(inputs, told);
         term.hand_out(inputs);
+        term.keep(inputs);
         tokio::select! {
             biased;
             () = stop.cancelled() => {
@@ -103,16 +109,12 @@ async fn lead(
             }
             () = no_longer(&mut inputs.leader, term.number) => return Some(()),
             Some(question) = inputs.questions.recv() => {
-                let _ = question.send(term.view());
+                let _ = question.answer.send(term.view());
             }
             Ok(()) = inputs.config.changed() => term.reconfigure(inputs),
             Some(report) = term.reports.recv() => term.heed(report),
             count = facts.recv_many(&mut buffer, TOGETHER) => {
                 if count == 0 {
-                    return Some(());
-                }
-                if buffer.iter().any(|event| matches!(event, Event::Rewound)) {
-                    tracing::warn!(term = term.number, "every Service is decided anew");
                     return Some(());
                 }
                 buffer.drain(..).for_each(|event| term.decider.handle(event));
@@ -127,10 +129,8 @@ struct Term {
     decider: Decider,
     writer: Writer,
     reports: mpsc::Receiver<Report>,
-    /// The text that was last handed to be kept as the last good one.
-    kept: Option<Arc<str>>,
-    /// The fault that was last said in an Event.
-    told: Option<Arc<str>>,
+    /// The text to be kept as the last good one.
+    kept: watch::Sender<Option<Arc<str>>>,
     /// Tells the writer to end.
     end: CancellationToken,
     /// The writer has ended.
@@ -164,18 +164,21 @@ impl Term {
             writing.run(client, options, leader, sender, ending).await;
             drop(over);
         });
-        let mut term = Self {
+        let (kept, keeping) = watch::channel(None);
+        tasks.spawn(keep_last_good(
+            inputs.client.clone(),
+            Arc::clone(&inputs.settings.namespace),
+            keeping,
+        ));
+        Self {
             number,
             decider,
             writer,
             reports,
-            kept: None,
-            told: None,
+            kept,
             end,
             ended,
-        };
-        term.keep_and_tell(inputs);
-        term
+        }
     }
 
     /// Hands on what was decided.
@@ -228,30 +231,22 @@ impl Term {
         if let Some(config) = inputs.config.borrow().config.clone() {
             self.decider.set_config(config);
         }
-        self.keep_and_tell(inputs);
     }
 
-    /// Keeps a copy of the text in force, and tells what is wrong with a text
-    /// that is not.
-    fn keep_and_tell(&mut self, inputs: &Inputs) {
-        let standing = inputs.config.borrow().clone();
-        if let Some(text) = standing
-            .text
-            .clone()
-            .filter(|text| self.kept.as_ref() != Some(text))
-        {
-            self.kept = Some(Arc::clone(&text));
-            let (client, namespace) = (
-                inputs.client.clone(),
-                Arc::clone(&inputs.settings.namespace),
-            );
-            tokio::spawn(async move {
-                if let Err(error) = lastgood::write(&client, &namespace, &text).await {
-                    tracing::error!("cannot keep a copy of the configuration: {error}");
+    /// Has the text in force kept as the last good one, once every status that
+    /// follows from it is written: until then the copy before it tells how the
+    /// addresses of a pool that is gone were announced.
+    fn keep(&self, inputs: &Inputs) {
+        if self.writer.waiting() == 0 {
+            let text = inputs.config.borrow().text.clone();
+            self.kept.send_if_modified(|kept| {
+                let newer = text.is_some() && *kept != text;
+                if newer {
+                    *kept = text;
                 }
+                newer
             });
         }
-        tell_fault(inputs, &standing, &mut self.told);
     }
 
     fn view(&self) -> AllocatorView {
@@ -268,33 +263,29 @@ impl Term {
     }
 }
 
-/// Tells, once, why what the ConfigMap says is not in force.
-fn tell_fault(inputs: &Inputs, standing: &Standing, told: &mut Option<Arc<str>>) {
-    if let Some(fault) = standing.fault.as_ref().filter(|f| told.as_ref() != Some(f)) {
-        let regarding = Regarding {
+/// Tells, once, what is wrong with a text that is not in force.
+fn tell(inputs: &Inputs, told: &mut Option<Arc<str>>) {
+    let standing = inputs.config.borrow();
+    if *told == standing.fault {
+        return;
+    }
+    told.clone_from(&standing.fault);
+    let Some(fault) = &standing.fault else { return };
+    let then = match standing.config {
+        Some(_) => "the last good configuration stays in force",
+        None => "no configuration is in force yet",
+    };
+    inputs.events.publish(Notice {
+        regarding: Regarding {
             kind: "ConfigMap",
             namespace: (*inputs.settings.namespace).into(),
             name: (*inputs.settings.config_name).into(),
             uid: standing.uid.clone(),
-        };
-        let (reason, note) = match standing.config {
-            Some(_) => (
-                "ConfigStale",
-                format!("configStale: the last good configuration stays in force: {fault}"),
-            ),
-            None => (
-                "ConfigNotLoaded",
-                format!("configNotLoaded: no configuration is in force: {fault}"),
-            ),
-        };
-        inputs.events.publish(Notice {
-            regarding,
-            kind: EventKind::Warning,
-            reason,
-            note,
-        });
-    }
-    told.clone_from(&standing.fault);
+        },
+        kind: EventKind::Warning,
+        reason: "ConfigStale",
+        note: format!("configStale: {then}: {fault}"),
+    });
 }
 
 fn pool(of: &PoolUse) -> PoolView {
@@ -318,6 +309,28 @@ fn allocation(decision: &Decision<'_>) -> AllocationView {
         addresses: decision.addresses.iter().map(ToString::to_string).collect(),
         reason: decision.reason().to_owned(),
         message,
+    }
+}
+
+/// Writes the newest text to the kept copy, again and again until it stands.
+async fn keep_last_good(
+    client: Client,
+    namespace: Arc<str>,
+    mut text: watch::Receiver<Option<Arc<str>>>,
+) {
+    while text.changed().await.is_ok() {
+        loop {
+            let Some(newest) = text.borrow_and_update().clone() else {
+                break;
+            };
+            match lastgood::write(&client, &namespace, &newest).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::error!("cannot keep a copy of the configuration yet: {error}");
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+        }
     }
 }
 
@@ -345,7 +358,7 @@ async fn first_list(facts: &mut mpsc::Receiver<ServiceEvent>) -> Option<Vec<Serv
             // A list that failed half-way begins again.
             Event::Begin => services.clear(),
             Event::Apply(fact) => services.push(fact),
-            Event::Delete(_) | Event::Rewound => {}
+            Event::Rewound | Event::Delete(_) => {}
             Event::End => return Some(services),
         }
     }

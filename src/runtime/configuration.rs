@@ -15,8 +15,8 @@ use crate::observe::views::ConfigView;
 /// The condition of readiness that this half brings.
 pub(super) const LOADED: &str = "a configuration is in force";
 
-/// What holds now.
-#[derive(Clone, Debug, Default)]
+/// What holds now. Has no Debug: the text holds passwords.
+#[derive(Clone, Default)]
 pub(super) struct Standing {
     /// The configuration in force.
     pub config: Option<Arc<Config>>,
@@ -88,6 +88,7 @@ impl Sight {
     /// What the ConfigMap says after an event, if that event tells.
     fn see(&mut self, event: Event<ConfigFact, ()>) -> Option<Seen> {
         match event {
+            Event::Rewound => None,
             Event::Begin => {
                 self.listed = false;
                 None
@@ -100,7 +101,6 @@ impl Sight {
                         .map_or(Seen::NoKey, |text| Seen::Text(text.into())),
                 )
             }
-            Event::Rewound => None,
             Event::End if self.listed => None,
             Event::End | Event::Delete(()) => Some(Seen::Missing),
         }

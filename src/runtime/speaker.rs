@@ -1,5 +1,6 @@
 //! The speaker's half: one task owns the index and the sessions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::lb::index::{Changes, Index, Settings};
 use crate::lb::view::ServiceView;
 use crate::observe::histogram::Histogram;
 use crate::observe::readiness::Readiness;
-use crate::observe::views::{AddressView, AnnouncementView, RouteView, SpeakerView};
+use crate::observe::views::{AddressView, AnnouncementView, Depth, RouteView, SpeakerView};
 use crate::speaker::Speakers;
 
 /// The condition of readiness that this half brings.
@@ -24,6 +25,8 @@ pub(super) const LISTED: &str = "configuration and every list read by the speake
 const GOODBYE: &str = "Loods stops on this node";
 /// Facts applied before the answer is worked out once for all of them.
 const TOGETHER: usize = 1024;
+/// Services that changed together and still get a line in the log each.
+const NAMED: usize = 50;
 
 /// One thing that a watch told, as the index takes it.
 #[derive(Debug)]
@@ -63,8 +66,7 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
             biased;
             () = stop.cancelled() => break,
             Some(question) = inputs.questions.recv() => {
-                // Whoever asked may have gone.
-                let _ = question.send(view(&index, &speakers));
+                let _ = question.answer.send(view(&index, &speakers, question.depth));
                 continue;
             }
             Ok(()) = inputs.config.changed() => {
@@ -80,6 +82,12 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
                 for (n, (when, fact)) in facts.drain(..).enumerate() {
                     if n == 0 {
                         received = when;
+                    }
+                    if matches!(fact, Fact::Node(Event::End)) && !index.knows_node() {
+                        tracing::warn!(
+                            node = %inputs.settings.node_name,
+                            "there is no Node of this name yet, and nothing is announced before; is --node-name (LOODS_NODE_NAME) right?"
+                        );
                     }
                     apply(&mut index, fact);
                 }
@@ -116,28 +124,57 @@ fn carry_out(changes: &Changes, index: &Index, speakers: &mut Speakers, received
     if !changes.routes.is_empty() {
         speakers.update(&changes.routes, received);
     }
-    for key in &changes.services {
-        match index.view(key).map(|view| view.outcome()) {
+    log(&changes.services, index);
+}
+
+/// A line for each Service, or one for many: a start with 10,000 of them, times
+/// 5,000 nodes, would bury every other line.
+fn log(services: &[ServiceKey], index: &Index) {
+    let many = services.len() > NAMED;
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for key in services {
+        let (word, line) = match index.view(key).map(|view| view.outcome()) {
             Some(Ok(prefixes)) => {
                 let prefixes: Vec<String> = prefixes.iter().map(Prefix::to_string).collect();
-                tracing::info!(service = %key, "announced: {}", prefixes.join(", "));
+                ("announced", format!("announced: {}", prefixes.join(", ")))
             }
-            Some(Err(reason)) => tracing::info!(service = %key, "not announced: {reason}"),
-            None => tracing::info!(service = %key, "not announced: the Service is gone"),
+            Some(Err(reason)) => (reason.word(), format!("not announced: {reason}")),
+            None => ("gone", "not announced: the Service is gone".to_owned()),
+        };
+        if many {
+            *counts.entry(word).or_default() += 1;
+            tracing::debug!(service = %key, "{line}");
+        } else {
+            tracing::info!(service = %key, "{line}");
         }
+    }
+    if many {
+        let counts: Vec<_> = counts
+            .iter()
+            .map(|(word, n)| format!("{word} {n}"))
+            .collect();
+        tracing::info!(
+            "{} Services decided at once: {}",
+            services.len(),
+            counts.join(", ")
+        );
     }
 }
 
-fn view(index: &Index, speakers: &Speakers) -> SpeakerView {
+fn view(index: &Index, speakers: &Speakers, depth: Depth) -> SpeakerView {
+    let routes = match depth {
+        Depth::Figures => None,
+        Depth::Whole => Some(index.announcements()),
+    };
     SpeakerView {
-        peers: speakers.views(),
+        peers: speakers.views(depth),
         services: index
             .services()
             .map(|service| announcement(&service))
             .collect(),
-        routes: index
-            .announcements()
-            .iter()
+        routes: routes
+            .into_iter()
+            .flatten()
             .map(|(prefix, attributes)| route(prefix, attributes))
             .collect(),
     }

@@ -15,11 +15,16 @@ use crate::observe::exposition::{CONTENT_TYPE, Kind, Page};
 use crate::observe::histogram::Histogram;
 use crate::observe::process;
 use crate::observe::readiness::Readiness;
-use crate::observe::views::{AllocatorView, PeerView, SpeakerView, State};
+use crate::observe::views::{AllocatorView, Depth, PeerView, SpeakerView, State};
 use crate::runtime::log::Level;
 
 /// A question to the owner of some state: answer with a view of it.
-pub(super) type Question<T> = oneshot::Sender<T>;
+pub(super) struct Question<T> {
+    /// How much the view should hold.
+    pub depth: Depth,
+    /// Where to answer; whoever asked may have gone.
+    pub answer: oneshot::Sender<T>,
+}
 
 /// An owner that does not answer within this is busy, and is left out.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -88,8 +93,8 @@ impl Sources {
             uptime_seconds: self.started.elapsed().as_secs(),
             not_ready: self.readiness.check().err().unwrap_or_default(),
             config,
-            allocator: ask(self.allocator.as_ref()).await,
-            speaker: ask(self.speaker.as_ref()).await,
+            allocator: ask(self.allocator.as_ref(), Depth::Whole).await,
+            speaker: ask(self.speaker.as_ref(), Depth::Whole).await,
         }
     }
 
@@ -110,10 +115,10 @@ impl Sources {
             number(config.stale),
         );
         api_server(&mut page, &self.counters);
-        if let Some(view) = ask(self.allocator.as_ref()).await {
+        if let Some(view) = ask(self.allocator.as_ref(), Depth::Figures).await {
             allocator(&mut page, &view);
         }
-        if let Some(view) = ask(self.speaker.as_ref()).await {
+        if let Some(view) = ask(self.speaker.as_ref(), Depth::Figures).await {
             speaker(&mut page, &view, &self.settings.node_name);
             page.histogram(
                 "loods_event_to_update_seconds",
@@ -298,7 +303,7 @@ fn speaker(page: &mut Page, view: &SpeakerView, node: &str) {
             "metallb_bgp_announced_prefixes_total",
             Kind::Gauge,
             "Prefixes that the peer was sent.",
-            |p| p.advertised.len() as u64,
+            |p| p.advertised as u64,
         ),
         (
             "metallb_bgp_pending_prefixes_total",
@@ -338,8 +343,8 @@ fn counted<'a>(page: &mut Page, name: &str, help: &str, reasons: impl Iterator<I
     }
 }
 
-async fn ask<T>(owner: Option<&mpsc::Sender<Question<T>>>) -> Option<T> {
+async fn ask<T>(owner: Option<&mpsc::Sender<Question<T>>>, depth: Depth) -> Option<T> {
     let (answer, answered) = oneshot::channel();
-    owner?.try_send(answer).ok()?;
+    owner?.try_send(Question { depth, answer }).ok()?;
     tokio::time::timeout(PATIENCE, answered).await.ok()?.ok()
 }

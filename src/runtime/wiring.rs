@@ -28,8 +28,8 @@ const CONFIG_KEY: &str = "config";
 const LEASE: &str = "loods-allocator";
 /// Facts that may wait for their task: a full channel holds the watch back.
 pub(super) const FACTS: usize = 512;
-/// Between two tries to read the last good configuration.
-const RETRY: Duration = Duration::from_secs(2);
+/// Between two tries to read or write the last good configuration.
+pub(super) const RETRY: Duration = Duration::from_secs(2);
 /// The parts that must live, each by its name.
 type Parts = JoinSet<&'static str>;
 
@@ -143,11 +143,11 @@ impl Wiring {
         let nodes = Nodes { name: node.clone() };
         self.watch("Node watch", nodes, sender.clone(), move |event| {
             let event = match event {
+                Event::Rewound => Event::Rewound,
                 Event::Begin => Event::Begin,
                 Event::Apply(fact) => Event::Apply(fact),
                 Event::Delete(()) => Event::Delete(name.clone()),
                 Event::End => Event::End,
-                Event::Rewound => Event::Rewound,
             };
             (Instant::now(), Fact::Node(event))
         });

@@ -22,7 +22,6 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,7 +35,7 @@ use crate::bgp::rib::Rib;
 use crate::bgp::types::{Attributes, Prefix};
 use crate::config::Peer;
 use crate::observe::histogram::Histogram;
-use crate::observe::views::PeerView;
+use crate::observe::views::{Depth, PeerView};
 use view::Standing;
 
 /// How long a stop may take before sessions are cut.
@@ -157,11 +156,9 @@ impl Speakers {
     }
 
     /// What each session holds now, in the order of the configuration.
-    pub fn views(&self) -> Vec<PeerView> {
-        self.sessions
-            .iter()
-            .map(|session| session.shared.view())
-            .collect()
+    pub fn views(&self, depth: Depth) -> Vec<PeerView> {
+        let sessions = self.sessions.iter();
+        sessions.map(|session| session.shared.view(depth)).collect()
     }
 
     /// Says Cease with a text to every peer. The future ends when all have it,
@@ -263,18 +260,22 @@ impl Shared {
     }
 
     fn name(&self) -> String {
-        SocketAddr::new(self.peer.address, self.peer.port).to_string()
+        self.peer.endpoint()
     }
 
-    fn view(&self) -> PeerView {
+    fn view(&self, depth: Depth) -> PeerView {
         let standing = lock(&self.standing).clone();
         let mut view = view::of(&self.peer, &standing, Instant::now());
         let rib = self.rib();
         view.wanted = rib.wanted_len();
-        let advertised: Vec<Prefix> = rib.advertised().map(|(prefix, _)| *prefix).collect();
+        view.advertised = rib.advertised_len();
+        let advertised: Vec<Prefix> = match depth {
+            Depth::Figures => Vec::new(),
+            Depth::Whole => rib.advertised().map(|(prefix, _)| *prefix).collect(),
+        };
         // Words take longer than the session should have to wait.
         drop(rib);
-        view.advertised = advertised.iter().map(Prefix::to_string).collect();
+        view.routes = advertised.iter().map(Prefix::to_string).collect();
         view.updates_sent = self.updates_sent.load(Relaxed);
         view.prefixes_received = self.prefixes_received.load(Relaxed);
         view.update_faults = self.update_faults.load(Relaxed);

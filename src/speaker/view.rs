@@ -1,6 +1,6 @@
 //! How a session stands, as `/state` shows it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::bgp::peer::{DownReason, Summary};
@@ -21,7 +21,7 @@ pub(super) struct Standing {
 /// The session's part of a view; what the rib knows is the caller's.
 pub(super) fn of(peer: &Peer, standing: &Standing, now: Instant) -> PeerView {
     let mut view = PeerView {
-        peer: SocketAddr::new(peer.address, peer.port).to_string(),
+        peer: peer.endpoint(),
         my_asn: peer.my_asn.0,
         peer_asn: peer.peer_asn.0,
         state: "Idle".to_owned(),

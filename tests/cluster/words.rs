@@ -265,7 +265,7 @@ fn a_first_configuration_that_is_bad_is_told_on_the_configmap() {
             .ok_or(format!("{events:?}"))
     });
     assert!(
-        note.starts_with("configNotLoaded: ") && note.contains("adresses"),
+        note.starts_with("configStale: no configuration is in force") && note.contains("adresses"),
         "{note}"
     );
     stage.speakers[0].wait_metrics(&[

@@ -3,6 +3,8 @@
 
 use std::io::Write;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -100,9 +102,10 @@ fn a_router_that_stops_reading_for_a_while_keeps_its_session() {
     line.establish(&honest_open());
     line.hear_table();
     let mut alive = line.stream.try_clone().expect("a second handle");
+    let over = Arc::new(AtomicBool::new(false));
+    let until = Arc::clone(&over);
     let alive = thread::spawn(move || {
-        let since = Instant::now();
-        while since.elapsed() < Duration::from_secs(13) {
+        while !until.load(Relaxed) {
             alive.write_all(&keepalive()).expect("it is taken");
             thread::sleep(Duration::from_millis(500));
         }
@@ -114,8 +117,10 @@ fn a_router_that_stops_reading_for_a_while_keeps_its_session() {
         ));
     }
     speaker.tell("add 192.0.2.1/32");
-    alive.join().expect("the session took every KEEPALIVE");
+    thread::sleep(Duration::from_secs(13));
     line.hear_until(&mut Default::default(), "192.0.2.1/32");
+    over.store(true, Relaxed);
+    alive.join().expect("the session took every KEEPALIVE");
     assert!(router.dialled().is_none(), "one session all the time");
 }
 

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! What comes out is [`Event`]s: `Begin`, `Apply`*, `End` for a list, `Apply`
-//! and `Delete` for a watch, `Rewound` where an older version was met. A list that fails half-way is begun again, so a
-//! `Begin` may follow a `Begin`. After a relist nothing says what vanished:
+//! and `Delete` for a watch. A list that fails half-way is begun again, so a
+//! `Begin` may follow a `Begin`. `Rewound` stands before the `Begin` of a list
+//! from an older history. After a relist nothing says what vanished:
 //! the receiver sweeps what no `Apply` named. While the server is away nothing
 //! comes out, and so nothing is withdrawn.
 //!
@@ -85,6 +86,7 @@ pub async fn run<S, M, W>(
         wrap,
         counters: options.counters,
         highest: Highest::default(),
+        rewound: false,
         backoff: Backoff::new(Duration::from_millis(800), Duration::from_secs(30)),
         trouble: None,
     };
@@ -98,6 +100,8 @@ struct Watch<S, M, W> {
     wrap: W,
     counters: Arc<Counters>,
     highest: Highest,
+    /// The history went backwards, and the receiver does not know it yet.
+    rewound: bool,
     backoff: Backoff,
     /// The kind of error logged last, while it lasts.
     trouble: Option<String>,
@@ -127,6 +131,12 @@ where
             let page = Page::fetch(&self.client, &self.subject, &token).await?;
             let parts = page.parts()?;
             if !begun {
+                if !self.highest.is_reached_by(&parts.metadata.resource_version) {
+                    self.older(&parts.metadata.resource_version);
+                }
+                if std::mem::take(&mut self.rewound) {
+                    self.send(Event::Rewound).await?;
+                }
                 self.send(Event::Begin).await?;
                 begun = true;
             }
@@ -143,10 +153,8 @@ where
                 self.send(Event::End).await?;
                 self.counters.lists.add_one();
                 let version = parts.metadata.resource_version;
-                if !self.highest.see(&version) {
-                    self.older(&version).await?;
-                    let _first = self.highest.see(&version);
-                }
+                // Lower than its own first page it cannot be.
+                let _reached = self.highest.see(&version);
                 return Ok(version);
             }
         }
@@ -182,7 +190,7 @@ where
             match list::version(&self.client, &self.subject).await {
                 Ok(version) if self.highest.is_reached_by(&version) => return Ok(true),
                 Ok(version) => {
-                    self.older(&version).await?;
+                    self.older(&version);
                     return Ok(false);
                 }
                 Err(error) => self.wait_after(&error).await,
@@ -253,7 +261,7 @@ where
             }
         };
         if !self.highest.see(named.resource_version()) {
-            self.older(named.resource_version()).await?;
+            self.older(named.resource_version());
             return Ok(Next::End(End::Older));
         }
         let event = match &*line.kind {
@@ -307,7 +315,7 @@ where
     }
 
     /// The server's history went backwards: what we know may never have happened.
-    async fn older(&mut self, version: &str) -> Result<(), Closed> {
+    fn older(&mut self, version: &str) {
         self.counters.regressions.add_one();
         tracing::warn!(
             kind = S::PLURAL,
@@ -316,7 +324,7 @@ where
             "the server's resourceVersion went backwards (etcd restored?): listing again"
         );
         self.highest.forget();
-        self.send(Event::Rewound).await
+        self.rewound = true;
     }
 
     async fn wait_after(&mut self, error: &ApiError) {

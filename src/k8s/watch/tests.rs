@@ -253,6 +253,18 @@ async fn a_step_back_within_a_watch_is_noticed_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_of_an_older_history_says_so_before_it_begins() {
+    let run = play(vec![
+        list(50, "", &[service("a", 40)]),
+        Reply::refused(410),
+        list(20, "", &[service("a", 15)]),
+    ])
+    .await;
+    assert_eq!(run.events, "begin d/a@40 end rewound begin d/a@15 end");
+    assert_eq!(run.counters.regressions.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_may_be_ahead_of_the_watch() {
     let run = play(vec![
         list(5, "", &[]),

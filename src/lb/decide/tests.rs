@@ -659,7 +659,13 @@ fn a_renamed_pool_moves_nobody() {
         small(),
         pool("new", "10.5.0.1", "10.5.0.9", vec![]),
     ]));
-    assert_eq!(bench.status("a"), "[10.5.0.1] | InPool: new");
+    assert_eq!(bench.status("a"), "[10.5.0.1] | Orphaned: old");
+    // The user follows, and nothing moves; nor if not, and an "old" comes back elsewhere.
+    let mut follows = Bench::new(Arc::clone(&bench.decider.config), vec![bench.fact("a")]);
+    follows.edit("a", |fact| fact.asks.pool = Some("new".into()));
+    assert_eq!(follows.status("a"), "[10.5.0.1] | InPool: new");
+    bench.set_config(config(vec![pool("old", "10.6.0.1", "10.6.0.9", vec![])]));
+    assert_eq!(bench.status("a"), "[10.5.0.1] | Orphaned: old");
     // A range that goes to another pool while the asked one stays: an orphan of it.
     let mut fact = service("b", 2);
     fact.asks.pool = Some("x".into());
@@ -711,6 +717,86 @@ fn conflicts_wait_for_the_watch_and_other_failures_do_not() {
     let again = decider.take().writes.remove(0);
     assert_eq!(&*again.resource_version, "2");
     assert_eq!(again.ingress, write.ingress);
+}
+
+#[test]
+fn a_reply_that_comes_after_its_watch_event_is_not_taken_for_another_write() {
+    let mut decider = Decider::build(
+        Settings::default(),
+        config(vec![small()]),
+        None,
+        vec![service("a", 1)],
+    );
+    let first = decider.take().writes.remove(0);
+    // The watch shows the write, and in the same breath the user's wish for
+    // another address has come: a second write is on its way.
+    let mut shown = holding(service("a", 1), &["1.2.3.4"], "small");
+    shown.resource_version = "2".into();
+    shown.asks.load_balancer_ip = Some("1.2.3.8".into());
+    decider.handle(facts::Event::Apply(shown));
+    let second = decider.take().writes.remove(0);
+    assert_eq!(second.ingress, Some(vec![ip("1.2.3.8")]));
+
+    decider.written(&first.key, &first.uid, "2");
+    let fact = &decider.services[&key("a")].fact;
+    assert_eq!(
+        fact.ingress,
+        ingress(&["1.2.3.4"]),
+        "the status still shows it"
+    );
+    decider.handle(facts::Event::Apply(service("b", 2)));
+    let other = decider.take().writes.remove(0);
+    assert_eq!(
+        other.ingress,
+        Some(vec![ip("1.2.3.5")]),
+        "1.2.3.4 is in use"
+    );
+}
+
+#[test]
+fn after_the_history_went_backwards_all_is_written_again_as_it_was() {
+    let old = service("a", 1);
+    let mut bench = Bench::new(config(vec![small()]), vec![old.clone(), service("b", 2)]);
+    for _ in 0..5 {
+        bench.edit("a", |fact| fact.ports.push(tcp(81)));
+    }
+    bench.delete("b");
+    bench.apply(service("c", 3));
+    bench.told();
+    let before = (bench.status("a"), bench.status("c"));
+
+    // A backup from before anything was written, and without c.
+    bench.version = 1;
+    bench.decider.handle(facts::Event::Rewound);
+    bench.decider.set_config(config(vec![small()]));
+    assert_eq!(
+        bench.decider.take().writes,
+        [],
+        "on no version there is no writing"
+    );
+    for event in [
+        facts::Event::Begin,
+        facts::Event::Apply(old),
+        facts::Event::Apply(service("b", 2)),
+        facts::Event::End,
+    ] {
+        bench.decider.handle(event);
+    }
+    let outcome = bench.decider.take();
+    let wanted: Vec<_> = outcome
+        .writes
+        .iter()
+        .map(|w| (w.key.name(), &*w.resource_version, w.ingress.clone()))
+        .collect();
+    assert_eq!(
+        wanted,
+        [
+            ("a", "1", Some(vec![ip("1.2.3.4")])),
+            ("b", "1", Some(vec![ip("1.2.3.6")])),
+        ]
+    );
+    assert_eq!(before.0, "[1.2.3.4] | InPool: small");
+    assert_eq!(before.1, "[1.2.3.5] | InPool: small");
 }
 
 #[test]
@@ -796,4 +882,35 @@ fn ten_thousand_services_are_no_matter() {
     let after = Bench::new(Arc::clone(&bench.decider.config), facts);
     assert_eq!(after.writes, []);
     assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_move_that_is_called_off_before_it_was_written_is_none() {
+    let a = || pool("a", "10.0.0.1", "10.0.0.1", vec![]);
+    let b = || pool("b", "10.1.0.1", "10.1.0.1", vec![]);
+    let mut bench = Bench::new(config(vec![a(), b()]), vec![service("a", 1)]);
+    for wish in ["b", "a"] {
+        let mut fact = bench.fact("a");
+        bench.version += 1;
+        fact.resource_version = bench.version.to_string().into();
+        fact.asks.pool = Some(wish.into());
+        bench.decider.handle(facts::Event::Apply(fact));
+    }
+    let writes = bench.writes.len();
+    bench.land();
+    assert_eq!(bench.status("a"), "[10.0.0.1] | InPool: a");
+    assert_eq!(bench.writes.len(), writes, "nothing to write");
+}
+
+#[test]
+fn a_wish_for_a_pool_that_is_not_there_is_refused_and_moves_nobody() {
+    let mut bench = Bench::new(config(vec![small()]), vec![service("a", 1)]);
+    bench.edit("a", |fact| fact.asks.pool = Some("later".into()));
+    let status = bench.status("a");
+    assert!(status.starts_with("[1.2.3.4] | unknownPool: "), "{status}");
+    bench.set_config(config(vec![
+        small(),
+        pool("later", "10.5.0.1", "10.5.0.9", vec![]),
+    ]));
+    assert_eq!(bench.status("a"), "[10.5.0.1] | InPool: later");
 }
