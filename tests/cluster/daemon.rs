@@ -8,7 +8,7 @@ use crate::support::{tools, wait};
 use crate::world::{NAMESPACE, World};
 use serde_json::Value;
 use std::fs;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 /// Which half it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,19 @@ impl Daemon {
             self.name(),
             process.tail(30)
         );
+    }
+
+    /// Asks it to end twice in one breath: it reads both signals when it thaws.
+    #[track_caller]
+    pub fn terminate_twice(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("it runs");
+        process.freeze();
+        process.signal("TERM");
+        process.signal("INT");
+        process.thaw();
+        wait::until("it ends after two signals", || {
+            process.exited().ok_or("it runs".into())
+        })
     }
 
     /// The fault proxy in front of it.

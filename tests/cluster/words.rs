@@ -251,3 +251,43 @@ fn a_busy_port_costs_its_metrics_until_it_is_free_and_no_route() {
     stage.wait_all_ready();
     stage.assert_heard(from, vec![]);
 }
+
+#[test]
+#[ignore = "needs root: tests/run runs it"]
+fn a_first_configuration_that_is_bad_is_told_on_the_configmap() {
+    let mut stage = Stage::empty(Through::Tls);
+    stage.configure(&PEERS_AND_POOL.replace("addresses:", "adresses:"));
+    stage.start_all();
+    let note = wait::until("a Warning is on the ConfigMap", || {
+        let events = stage.events("ConfigMap", "config");
+        let told = events.iter().find(|event| event.0 == "Warning");
+        told.map(|event| event.2.clone())
+            .ok_or(format!("{events:?}"))
+    });
+    assert!(
+        note.starts_with("configNotLoaded: ") && note.contains("adresses"),
+        "{note}"
+    );
+    stage.speakers[0].wait_metrics(&[
+        "metallb_k8s_client_config_loaded_bool 0",
+        "metallb_k8s_client_config_stale_bool 1",
+    ]);
+
+    stage.configure(PEERS_AND_POOL);
+    stage.wait_all_ready();
+    stage.service("web", json!({}));
+    stage.wait_addresses(&[("web", "1.2.3.4")]);
+    assert_eq!(stage.events("ConfigMap", "config").len(), 1);
+}
+
+#[test]
+#[ignore = "needs root: tests/run runs it"]
+fn a_second_signal_ends_it_at_once_whatever_the_first_still_waits_for() {
+    let mut stage = Stage::behind_proxies();
+    let leader = stage.leader();
+    let leader = &mut stage.allocators[leader];
+    // The Lease cannot be released: the goodbye would take all of its time.
+    leader.proxy().hold_writes("/");
+    let status = leader.terminate_twice();
+    assert_eq!(status.code(), Some(1), "a clean stop ends with 0");
+}
