@@ -126,7 +126,7 @@ fn metrics_have_metallbs_names_and_state_has_the_reasons() {
     let state = stage.speakers[0].state().expect("n1 answers");
     let peer = &state["speaker"]["peers"][0];
     assert_eq!(
-        (&peer["peer"], &peer["state"], &peer["advertised"]),
+        (&peer["peer"], &peer["state"], &peer["routes"]),
         (
             &json!("198.19.0.2:179"),
             &json!("Established"),
