@@ -6,6 +6,8 @@
 //! not from what an earlier term remembered; and nothing that comes after it
 //! is older than it.
 
+mod view;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,9 +26,9 @@ use crate::k8s::lease::LeaderState;
 use crate::k8s::objects::Services;
 use crate::k8s::patch::{self, Outcome, Report, Writer};
 use crate::k8s::{self, Client, Counters, lastgood};
-use crate::lb::decide::{self, Decider, Decision, PoolUse};
+use crate::lb::decide::{self, Decider};
 use crate::lb::event::EventKind;
-use crate::observe::views::{AllocationView, AllocatorView, PoolView};
+use crate::observe::views::AllocatorView;
 
 /// Facts applied before decisions are taken once for all of them.
 const TOGETHER: usize = 1024;
@@ -120,7 +122,7 @@ async fn lead(
             }
             () = no_longer(&mut inputs.leader, term.number) => return Ended::Over,
             Some(question) = inputs.questions.recv() => {
-                let _ = question.answer.send(term.view());
+                let _ = question.answer.send(view::of(&term.decider));
             }
             Ok(()) = inputs.config.changed() => term.reconfigure(inputs),
             Some(report) = term.reports.recv() => term.heed(report),
@@ -273,19 +275,6 @@ impl Term {
             });
         }
     }
-
-    fn view(&self) -> AllocatorView {
-        AllocatorView {
-            leads: true,
-            holder: String::new(),
-            pools: self.decider.pools().iter().map(pool).collect(),
-            services: self
-                .decider
-                .decisions()
-                .map(|decision| allocation(&decision))
-                .collect(),
-        }
-    }
 }
 
 /// Tells, once, what is wrong with a text that is not in force.
@@ -311,30 +300,6 @@ fn tell(inputs: &Inputs, told: &mut Option<Arc<str>>) {
         reason: "ConfigStale",
         note: format!("configStale: {then}: {fault}"),
     });
-}
-
-fn pool(of: &PoolUse) -> PoolView {
-    let (ipv4, ipv6) = (&of.usage.ipv4, &of.usage.ipv6);
-    let number = |n: u128| u64::try_from(n).unwrap_or(u64::MAX);
-    PoolView {
-        name: of.usage.name.to_string(),
-        total: number(ipv4.total.saturating_add(ipv6.total)),
-        in_use: number(ipv4.in_use.saturating_add(ipv6.in_use)),
-        services: of.services as u64,
-    }
-}
-
-fn allocation(decision: &Decision<'_>) -> AllocationView {
-    let message = match decision.refusal {
-        Some(refusal) => refusal.to_string(),
-        None => decision.pool.unwrap_or_default().to_owned(),
-    };
-    AllocationView {
-        service: decision.service.to_string(),
-        addresses: decision.addresses.iter().map(ToString::to_string).collect(),
-        reason: decision.reason().to_owned(),
-        message,
-    }
 }
 
 /// Writes the newest text to the kept copy, again and again until it stands.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::bgp::types::Family;
 use crate::config::{OnRemovedPool, Pool};
-use crate::facts::{ConditionFact, FamilyPolicy, Port, TrafficPolicy, Transport};
+use crate::facts::{ConditionFact, FamilyPolicy, IngressFact, Port, TrafficPolicy, Transport};
 use crate::lb::event::EventKind;
 use crate::lb::fixture::{host_rule, ip, key, pool};
 
