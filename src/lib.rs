@@ -27,6 +27,7 @@ pub mod bgp;
 pub mod config;
 #[deny(clippy::disallowed_methods)]
 pub mod facts;
+#[deny(clippy::disallowed_methods)]
 pub mod lb;
 
 #[cfg(feature = "daemon")]

@@ -9,9 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::client::{ApiError, Client, asked, malformed, unreadable};
-use super::counters::Counters;
-use super::objects::{Services, Subject};
-use crate::facts::ServiceFact;
+use super::objects::Subject;
 
 /// How long one page may take.
 const PAGE_LIMIT: Duration = Duration::from_secs(30);
@@ -88,30 +86,6 @@ pub(super) async fn version<S: Subject>(client: &Client, subject: &S) -> Result<
     Ok(page.parts()?.metadata.resource_version)
 }
 
-/// All Services of type LoadBalancer as they are now. What a new leader builds
-/// its allocator from. Services that do not decode are skipped and counted.
-pub async fn services(client: &Client, counters: &Counters) -> Result<Vec<ServiceFact>, ApiError> {
-    let mut facts = Vec::new();
-    let mut token = String::new();
-    loop {
-        let page = Page::fetch(client, &Services, &token).await?;
-        let parts = page.parts()?;
-        for object in parts.items.iter().flatten() {
-            match Services.fact(object.get()) {
-                Ok(fact) => facts.extend(fact),
-                Err(error) => {
-                    counters.undecodable.add_one();
-                    tracing::error!(%error, "a Service does not decode and is left out");
-                }
-            }
-        }
-        token = parts.metadata.next;
-        if token.is_empty() {
-            return Ok(facts);
-        }
-    }
-}
-
 /// How many Nodes the cluster has, counted up to `most`: enough to know
 /// whether Events per node are affordable.
 pub async fn count_nodes(client: &Client, most: u32) -> Result<usize, ApiError> {
@@ -131,42 +105,21 @@ pub async fn count_nodes(client: &Client, most: u32) -> Result<usize, ApiError> 
 mod tests {
     use super::*;
     use crate::k8s::fake::{Reply, server};
+    use crate::k8s::objects::Services;
 
     #[tokio::test]
-    async fn all_pages_are_read_anew_and_what_does_not_decode_is_counted() {
-        let (client, asked) = server(vec![
-            Reply::ok(
-                r#"{"metadata":{"continue":"p2"},"items":[{"metadata":{"name":"a"}},{"metadata":7}]}"#,
-            ),
-            Reply::ok(r#"{"metadata":{},"items":[{"metadata":{"name":"b"}}]}"#),
-        ]);
-        let counters = Counters::default();
-        let facts = services(&client, &counters).await.unwrap();
-        let names: Vec<&str> = facts.iter().map(|fact| fact.key.name()).collect();
-        assert_eq!((names, counters.undecodable.count()), (vec!["a", "b"], 1));
-        let asked = asked.all();
+    async fn a_page_is_asked_for_anew_at_no_version() {
+        let (client, asked) = server(vec![Reply::ok("{}"), Reply::ok("{}")]);
+        for token in ["", "p2"] {
+            Page::fetch(&client, &Services, token).await.unwrap();
+        }
+        let asked: Vec<String> = asked.all().into_iter().map(|(asked, _)| asked).collect();
         assert!(
-            asked
-                .iter()
-                .all(|(asked, _)| !asked.contains("resourceVersion")),
+            asked.iter().all(|asked| !asked.contains("resourceVersion")),
             "consistent: {asked:?}"
         );
-        assert!(asked[1].0.contains("continue=p2"), "{asked:?}");
-    }
-
-    #[tokio::test]
-    async fn a_failed_page_is_no_shorter_list() {
-        let (client, _) = server(vec![
-            Reply::ok(r#"{"metadata":{"continue":"p2"},"items":null}"#),
-            Reply::refused(500),
-        ]);
-        assert_eq!(
-            services(&client, &Counters::default())
-                .await
-                .unwrap_err()
-                .code(),
-            Some(500)
-        );
+        assert!(!asked[0].contains("continue"), "{asked:?}");
+        assert!(asked[1].contains("continue=p2"), "{asked:?}");
     }
 
     #[tokio::test]

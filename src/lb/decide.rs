@@ -41,10 +41,10 @@ use crate::config::Config;
 
 use super::event::Event;
 use super::status::StatusWrite;
-use crate::facts::{self, IngressFact, ServiceFact, ServiceKey};
+use crate::facts::{self, ServiceFact, ServiceKey};
 
 pub use entry::Standing;
-use entry::{Entry, Pace, older};
+use entry::{Entry, Pace, assume, older};
 pub use view::{Decision, PoolUse};
 use waiting::{Order, Waiting};
 
@@ -308,27 +308,5 @@ impl Decider {
                 last = Some(order);
             }
         }
-    }
-}
-
-/// The fact as it is once the write was accepted.
-fn assume(fact: &mut ServiceFact, write: StatusWrite) {
-    if let Some(ingress) = write.ingress {
-        fact.ingress_is_ours = !ingress.is_empty();
-        let entry = |ip| IngressFact {
-            ip: Some(ip),
-            other: None,
-            vip: true,
-        };
-        fact.ingress = ingress.into_iter().map(entry).collect();
-    }
-    if write.condition.is_some() || write.drop_condition {
-        fact.condition = write.condition;
-    }
-    if let Some(text) = write.orphan_attributes {
-        fact.asks.orphan_attributes = text;
-    }
-    if write.clear_reassign {
-        fact.asks.reassign = None;
     }
 }

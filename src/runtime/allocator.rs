@@ -7,8 +7,10 @@
 //! is older than it. When the server's history goes backwards all the same, the
 //! term is begun anew: a version that memory knows may never come again.
 
+mod view;
+
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -25,12 +27,14 @@ use crate::k8s::lease::LeaderState;
 use crate::k8s::objects::Services;
 use crate::k8s::patch::{self, Outcome, Report, Writer};
 use crate::k8s::{self, Client, Counters, lastgood};
-use crate::lb::decide::{self, Decider, Decision, PoolUse};
+use crate::lb::decide::{self, Decider};
 use crate::lb::event::EventKind;
-use crate::observe::views::{AllocationView, AllocatorView, PoolView};
+use crate::observe::views::AllocatorView;
 
 /// Facts applied before decisions are taken once for all of them.
 const TOGETHER: usize = 1024;
+/// The last good text is kept after so long, whatever still waits to be written.
+const KEEP_AT_LATEST: Duration = Duration::from_secs(30);
 
 type ServiceEvent = Event<ServiceFact, ServiceKey>;
 
@@ -45,8 +49,9 @@ pub(super) struct Inputs {
     pub events: EventSink,
 }
 
-/// Follows and leads in turn until `stop`.
-pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
+/// Follows and leads in turn until `stop`. Answers whether the Lease may be
+/// given up at once: no write of ours can land any more.
+pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) -> bool {
     // The fault that was last said in an Event.
     let mut told = None;
     loop {
@@ -54,11 +59,10 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
         let configured = inputs.config.borrow_and_update().config.clone();
         if let (LeaderState::Leading { term, .. }, Some(config)) = (&leads, configured) {
             tracing::info!(term, "leading");
-            if lead(&mut inputs, &mut told, *term, config, &stop)
-                .await
-                .is_none()
+            if let Ended::Stopped { landed } =
+                lead(&mut inputs, &mut told, *term, config, &stop).await
             {
-                return;
+                return landed;
             }
             tracing::info!(term, "no longer leading");
             continue;
@@ -69,7 +73,7 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
         }
         tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return true,
             Some(question) = inputs.questions.recv() => {
                 let _ = question.answer.send(AllocatorView { holder: holder(&leads), ..AllocatorView::default() });
             }
@@ -79,21 +83,32 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
     }
 }
 
-/// One term. `None`: the daemon stops.
+/// Why a term ended.
+enum Ended {
+    /// The Lease is not ours any more.
+    Over,
+    /// The daemon stops. `landed`: no write is on its way.
+    Stopped { landed: bool },
+}
+
+/// One term.
 async fn lead(
     inputs: &mut Inputs,
     told: &mut Option<Arc<str>>,
     term: u64,
     config: Arc<Config>,
     stop: &CancellationToken,
-) -> Option<()> {
+) -> Ended {
     // Dropped at the end of the term: the watch and the writer end with it.
     let mut tasks = JoinSet::new();
     let mut facts = watch_services(inputs, &mut tasks);
     let services = tokio::select! {
-        services = first_list(&mut facts) => services?,
-        () = no_longer(&mut inputs.leader, term) => return Some(()),
-        () = stop.cancelled() => return None,
+        services = first_list(&mut facts) => services,
+        () = no_longer(&mut inputs.leader, term) => return Ended::Over,
+        () = stop.cancelled() => return Ended::Stopped { landed: true },
+    };
+    let Some(services) = services else {
+        return Ended::Over;
     };
     let mut term = Term::begin(inputs, term, config, services, &mut tasks);
     let mut buffer = Vec::with_capacity(TOGETHER);
@@ -104,18 +119,17 @@ async fn lead(
         tokio::select! {
             biased;
             () = stop.cancelled() => {
-                term.finish().await;
-                return None;
+                return Ended::Stopped { landed: term.finish().await };
             }
-            () = no_longer(&mut inputs.leader, term.number) => return Some(()),
+            () = no_longer(&mut inputs.leader, term.number) => return Ended::Over,
             Some(question) = inputs.questions.recv() => {
-                let _ = question.answer.send(term.view());
+                let _ = question.answer.send(view::of(&term.decider));
             }
             Ok(()) = inputs.config.changed() => term.reconfigure(inputs),
             Some(report) = term.reports.recv() => term.heed(report),
             count = facts.recv_many(&mut buffer, TOGETHER) => {
                 if count == 0 {
-                    return Some(());
+                    return Ended::Over;
                 }
                 buffer.drain(..).for_each(|event| term.decider.handle(event));
             }
@@ -129,6 +143,8 @@ struct Term {
     decider: Decider,
     writer: Writer,
     reports: mpsc::Receiver<Report>,
+    /// When the configuration was last looked at.
+    configured: Instant,
     /// The text to be kept as the last good one.
     kept: watch::Sender<Option<Arc<str>>>,
     /// Tells the writer to end.
@@ -175,6 +191,7 @@ impl Term {
             decider,
             writer,
             reports,
+            configured: Instant::now(),
             kept,
             end,
             ended,
@@ -221,23 +238,34 @@ impl Term {
     }
 
     /// Lets the writes that are under way land, before the Lease is given up:
-    /// the next leader must find them in its first list.
-    async fn finish(&self) {
+    /// the next leader must find them in its first list. Whether they did.
+    async fn finish(&self) -> bool {
         self.end.cancel();
         self.ended.cancelled().await;
+        let flying = self.writer.flying();
+        if flying > 0 {
+            tracing::warn!(
+                flying,
+                "statuses are still being written: the Lease is not released, it runs out by itself"
+            );
+        }
+        flying == 0
     }
 
     fn reconfigure(&mut self, inputs: &Inputs) {
         if let Some(config) = inputs.config.borrow().config.clone() {
             self.decider.set_config(config);
         }
+        self.configured = Instant::now();
     }
 
     /// Has the text in force kept as the last good one, once every status that
     /// follows from it is written: until then the copy before it tells how the
-    /// addresses of a pool that is gone were announced.
+    /// addresses of a pool that is gone were announced. One Service that cannot
+    /// be written at all (a webhook denies it) must not keep it out for ever.
     fn keep(&self, inputs: &Inputs) {
-        if self.writer.waiting() == 0 {
+        let written = self.writer.waiting() + self.writer.flying() == 0;
+        if written || self.configured.elapsed() >= KEEP_AT_LATEST {
             let text = inputs.config.borrow().text.clone();
             self.kept.send_if_modified(|kept| {
                 let newer = text.is_some() && *kept != text;
@@ -246,19 +274,6 @@ impl Term {
                 }
                 newer
             });
-        }
-    }
-
-    fn view(&self) -> AllocatorView {
-        AllocatorView {
-            leads: true,
-            holder: String::new(),
-            pools: self.decider.pools().iter().map(pool).collect(),
-            services: self
-                .decider
-                .decisions()
-                .map(|decision| allocation(&decision))
-                .collect(),
         }
     }
 }
@@ -286,30 +301,6 @@ fn tell(inputs: &Inputs, told: &mut Option<Arc<str>>) {
         reason: "ConfigStale",
         note: format!("configStale: {then}: {fault}"),
     });
-}
-
-fn pool(of: &PoolUse) -> PoolView {
-    let (ipv4, ipv6) = (&of.usage.ipv4, &of.usage.ipv6);
-    let number = |n: u128| u64::try_from(n).unwrap_or(u64::MAX);
-    PoolView {
-        name: of.usage.name.to_string(),
-        total: number(ipv4.total.saturating_add(ipv6.total)),
-        in_use: number(ipv4.in_use.saturating_add(ipv6.in_use)),
-        services: of.services as u64,
-    }
-}
-
-fn allocation(decision: &Decision<'_>) -> AllocationView {
-    let message = match decision.refusal {
-        Some(refusal) => refusal.to_string(),
-        None => decision.pool.unwrap_or_default().to_owned(),
-    };
-    AllocationView {
-        service: decision.service.to_string(),
-        addresses: decision.addresses.iter().map(ToString::to_string).collect(),
-        reason: decision.reason().to_owned(),
-        message,
-    }
 }
 
 /// Writes the newest text to the kept copy, again and again until it stands.

@@ -98,7 +98,7 @@ async fn daemon(settings: Arc<Settings>, level: Level) -> Result<(), Error> {
         _ => "both",
     };
     let client = k8s::connect(settings.kubeconfig.as_deref(), component).await?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), role = component, node = %settings.node_name, "starting");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), role = component, node = %settings.node_name, server = client.url(), "starting");
 
     let mut wiring = Wiring::new(settings, client, stop.clone());
     let config = wiring.configuration();

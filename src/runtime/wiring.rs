@@ -118,8 +118,9 @@ impl Wiring {
         };
         let stop = self.stop.clone();
         self.parts.spawn(async move {
-            allocator::run(inputs, stop).await;
-            release.cancel();
+            if allocator::run(inputs, stop).await {
+                release.cancel();
+            }
             "allocator"
         });
         questions

@@ -75,6 +75,11 @@ impl Dirty {
         self.waiting.len()
     }
 
+    /// How many are on their way.
+    pub(super) fn flying(&self) -> usize {
+        self.flying.len()
+    }
+
     /// One that was taken has ended. `fraction` is the random part of a delay.
     pub(super) fn landed(
         &mut self,

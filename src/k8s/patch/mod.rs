@@ -132,6 +132,12 @@ impl Writer {
         self.dirty(|dirty| dirty.waiting())
     }
 
+    /// How many writes are on their way. After [`Writer::run`] ended: how many
+    /// may still land, since they did not end in time.
+    pub fn flying(&self) -> usize {
+        self.dirty(|dirty| dirty.flying())
+    }
+
     /// Writes while `leader` says so, until `stop`. Each end goes to `reports`.
     pub async fn run(
         &self,
@@ -183,7 +189,13 @@ impl Writer {
             }
         }
         // What is on its way may still land: the Lease is released only after this.
-        let landed = async { while flights.join_next().await.is_some() {} };
+        let landed = async {
+            while let Some(ended) = flights.join_next().await {
+                if let Ok((report, _)) = ended {
+                    self.dirty(|dirty| dirty.landed(&report.key, Landing::Over, now(), 0.0));
+                }
+            }
+        };
         let _cut_off = tokio::time::timeout(LAST_WAIT, landed).await;
     }
 

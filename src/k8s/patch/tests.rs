@@ -192,4 +192,17 @@ async fn a_stop_waits_for_what_is_on_its_way_but_not_long() {
         "{:?}",
         begun.elapsed()
     );
+    assert_eq!(desk.writer.flying(), 1, "it may still land");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_stop_nothing_flies_that_has_landed() {
+    let desk = desk(vec![written(8)], leading(60, 1));
+    desk.writer.submit(write("web", "7"), None, 1);
+    while desk.asked.all().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    desk.stop.cancel();
+    desk.work.await.unwrap();
+    assert_eq!(desk.writer.flying(), 0);
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::alloc::{Allocator, Refusal, Terms};
-use crate::facts::{ConditionFact, ServiceFact};
+use crate::facts::{ConditionFact, IngressFact, ServiceFact};
 use crate::lb::status::StatusWrite;
 
 use super::waiting::{Need, Order};
@@ -261,5 +261,27 @@ impl Entry {
             reason: IN_POOL.into(),
             message: (*held.pool).into(),
         })
+    }
+}
+
+/// The fact as it is once the write was accepted.
+pub(super) fn assume(fact: &mut ServiceFact, write: StatusWrite) {
+    if let Some(ingress) = write.ingress {
+        fact.ingress_is_ours = !ingress.is_empty();
+        let entry = |ip| IngressFact {
+            ip: Some(ip),
+            other: None,
+            vip: true,
+        };
+        fact.ingress = ingress.into_iter().map(entry).collect();
+    }
+    if write.condition.is_some() || write.drop_condition {
+        fact.condition = write.condition;
+    }
+    if let Some(text) = write.orphan_attributes {
+        fact.asks.orphan_attributes = text;
+    }
+    if write.clear_reassign {
+        fact.asks.reassign = None;
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::bgp::types::Family;
 use crate::config::{OnRemovedPool, Pool};
-use crate::facts::{ConditionFact, FamilyPolicy, Port, TrafficPolicy, Transport};
+use crate::facts::{ConditionFact, FamilyPolicy, IngressFact, Port, TrafficPolicy, Transport};
 use crate::lb::event::EventKind;
 use crate::lb::fixture::{host_rule, ip, key, pool};
 
@@ -868,6 +868,7 @@ fn use_and_decisions_are_shown() {
 /// Ten thousand Services one after the other cost what ten thousand cost, not
 /// their square. Counted in a bound ten times looser than measured.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "this one measures")]
 fn ten_thousand_services_are_no_matter() {
     let wide = pool("wide", "10.0.0.0", "10.0.255.255", vec![]);
     let begin = std::time::Instant::now();
