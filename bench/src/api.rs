@@ -106,7 +106,7 @@ impl BareWatch {
         let uri = format!("{collection}?watch=true&resourceVersion={from}");
         let seen = Seen::default();
         let (stop, stopped) = oneshot::channel();
-        let (accepted, wait) = mpsc::channel();
+        let (accepted, wait) = mpsc::sync_channel(1);
         let noting = Arc::clone(&seen);
         let thread = std::thread::spawn(move || {
             let request = Request::get(uri)

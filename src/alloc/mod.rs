@@ -166,7 +166,9 @@ impl Allocator {
         if let Some(key) = terms.sharing_key.as_ref().filter(|_| firm) {
             self.shared.entry(key.clone()).or_default().insert(address);
         }
-        let holders = self.holders.entry(address).or_default();
+        // Hardly ever more than one.
+        let one = || Vec::with_capacity(1);
+        let holders = self.holders.entry(address).or_insert_with(one);
         if holders.is_empty() {
             self.pools.occupy(address);
         }

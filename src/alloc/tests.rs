@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::*;
 use crate::facts::{Port, Transport};
@@ -261,7 +262,12 @@ fn some_want(choice: u8, more: u8) -> Want {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1), // a run that fails fails again
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn it_finds_what_the_model_finds(steps in proptest::collection::vec(any::<(u8, u8, u8, u8)>(), 0..40)) {

@@ -242,6 +242,8 @@ fn granted(
         )
     };
     match &service.allocated {
+        // The pool that is gone announced nothing: there is nothing to go on with.
+        Allocated::Orphaned(Some(known)) if known.is_empty() => Err(Reason::PoolIsLayer2),
         Allocated::Orphaned(known) => {
             let of_address = known
                 .iter()

@@ -106,6 +106,7 @@ impl Backends {
         mut touched: impl FnMut(&ServiceKey),
     ) {
         match event {
+            // Nothing here goes by versions.
             Event::Rewound => {}
             Event::Begin => self.generation = self.generation.wrapping_add(1),
             Event::Apply(fact) => self.apply(fact, &mut touched),

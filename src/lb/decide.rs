@@ -30,13 +30,13 @@ mod settle;
 mod simulation;
 #[cfg(test)]
 mod tests;
+mod view;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::alloc::{Allocator, Refusal, Usage};
+use crate::alloc::Allocator;
 use crate::config::Config;
 
 use super::event::Event;
@@ -44,7 +44,8 @@ use super::status::StatusWrite;
 use crate::facts::{self, ServiceFact, ServiceKey};
 
 pub use entry::Standing;
-use entry::{Entry, assume, older};
+use entry::{Entry, Pace, assume, older};
+pub use view::{Decision, PoolUse};
 use waiting::{Order, Waiting};
 
 /// What the user set by flags.
@@ -63,53 +64,13 @@ pub struct Outcome {
     pub events: Vec<Event>,
 }
 
-/// How a pool is used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PoolUse {
-    /// Its name, and how full it is.
-    pub usage: Usage,
-    /// How many Services hold an address of it.
-    pub services: usize,
-}
-
-/// What stands for one Service, for `/state`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision<'a> {
-    /// Namespace and name.
-    pub service: &'a ServiceKey,
-    /// Whether it is ours.
-    pub standing: Standing,
-    /// In the order of its families.
-    pub addresses: Vec<IpAddr>,
-    /// The pool of the first of them; for an orphan the former one.
-    pub pool: Option<&'a str>,
-    /// A pool lost one of its addresses.
-    pub orphaned: bool,
-    /// Why it has none, or not those that it asks for.
-    pub refusal: Option<&'a Refusal>,
-}
-
-impl Decision<'_> {
-    /// One word: InPool, Orphaned, or why it has no address of ours.
-    pub fn reason(&self) -> &'static str {
-        match (self.refusal, self.standing) {
-            (Some(refusal), _) => refusal.word(),
-            (None, Standing::Ours) if self.orphaned => entry::ORPHANED,
-            (None, Standing::Ours) => entry::IN_POOL,
-            (None, Standing::OtherClass) => "otherClass",
-            (None, Standing::ForeignStatus) => "foreignStatus",
-            (None, Standing::NotLoadBalancer) => "notLoadBalancer",
-        }
-    }
-}
-
 /// See the module's essay.
 #[derive(Debug)]
 pub struct Decider {
     settings: Settings,
     config: Arc<Config>,
     allocator: Allocator,
-    services: BTreeMap<ServiceKey, Entry>,
+    services: BTreeMap<ServiceKey, Box<Entry>>,
     waiting: Waiting,
     /// Whose status may differ from what is wanted.
     dirty: BTreeSet<Order>,
@@ -146,9 +107,13 @@ impl Decider {
         for fact in services {
             decider
                 .services
-                .insert(fact.key.clone(), Entry::new(fact, 0));
+                .insert(fact.key.clone(), Box::new(Entry::new(fact, 0)));
         }
-        let mut orders: Vec<Order> = decider.services.values().map(Entry::order).collect();
+        let mut orders: Vec<Order> = decider
+            .services
+            .values()
+            .map(|entry| entry.order())
+            .collect();
         orders.sort_unstable();
         for (_, key) in &orders {
             decider.claim(key, previous);
@@ -161,7 +126,7 @@ impl Decider {
     /// said before; a Service that it leaves out is gone.
     pub fn handle(&mut self, event: facts::Event<ServiceFact, ServiceKey>) {
         match event {
-            facts::Event::Rewound => self.services.values_mut().for_each(Entry::rewind),
+            facts::Event::Rewound => self.services.values_mut().for_each(|entry| entry.rewind()),
             facts::Event::Begin => {
                 self.round += 1;
                 self.relisting = true;
@@ -187,7 +152,7 @@ impl Decider {
     pub fn set_config(&mut self, config: Arc<Config>) {
         let former = std::mem::replace(&mut self.config, config);
         self.allocator.replace_pools(&self.config.pools);
-        let mut orders: Vec<Order> = self.services.values().map(Entry::order).collect();
+        let mut orders: Vec<Order> = self.services.values().map(|entry| entry.order()).collect();
         orders.sort_unstable();
         self.settle_all(orders, Some(&former));
     }
@@ -200,7 +165,7 @@ impl Decider {
             let Some(entry) = self.services.get_mut(&key) else {
                 continue;
             };
-            if entry.stalled {
+            if entry.pace != Pace::Free {
                 continue; // the next fact makes it dirty again
             }
             let Some(write) = entry.wanted_write(&self.allocator) else {
@@ -242,7 +207,7 @@ impl Decider {
         entry.fact.resource_version = resource_version.into();
         if entry.superseded {
             // One of several: the watch will show which. `flying` stays.
-            entry.stalled = true;
+            entry.pace = Pace::Unsure;
         } else {
             assume(&mut entry.fact, *write);
             entry.forget_writes();
@@ -262,7 +227,7 @@ impl Decider {
             return; // it was for a version before the one that is known
         }
         if conflict {
-            entry.stalled = true;
+            entry.pace = Pace::Conflict;
         } else {
             // Given up by us; the server may still have taken it.
             entry.superseded = true;
@@ -277,43 +242,6 @@ impl Decider {
         Some(condition.status)
     }
 
-    /// How the pools are used, in the order written.
-    pub fn pools(&self) -> Vec<PoolUse> {
-        let mut services = BTreeMap::<&str, usize>::new();
-        for entry in self.services.values() {
-            let mut last = None;
-            for held in &entry.held {
-                // A pair of one pool is one Service.
-                if !held.is_orphan(&self.allocator) && last != Some(&held.pool) {
-                    *services.entry(&held.pool).or_default() += 1;
-                    last = Some(&held.pool);
-                }
-            }
-        }
-        let usage = self.allocator.usage();
-        usage
-            .map(|usage| PoolUse {
-                services: services.get(&*usage.name).copied().unwrap_or(0),
-                usage,
-            })
-            .collect()
-    }
-
-    /// What stands for each Service, by namespace and name.
-    pub fn decisions(&self) -> impl Iterator<Item = Decision<'_>> {
-        self.services.values().map(|entry| {
-            let orphan = entry.held.iter().find(|h| h.is_orphan(&self.allocator));
-            Decision {
-                service: &entry.fact.key,
-                standing: entry.standing,
-                addresses: entry.held.iter().map(|held| held.address).collect(),
-                pool: orphan.or(entry.held.first()).map(|held| &*held.pool),
-                orphaned: orphan.is_some(),
-                refusal: entry.refusal.as_ref(),
-            }
-        })
-    }
-
     fn apply(&mut self, fact: ServiceFact) {
         let key = fact.key.clone();
         if let Some(entry) = self.services.get_mut(&key) {
@@ -323,12 +251,15 @@ impl Decider {
                 if older(&fact.resource_version, &entry.fact.resource_version) {
                     return;
                 }
-                let news = fact.resource_version != entry.fact.resource_version || entry.stalled;
-                if !news && fact == entry.fact {
-                    return;
-                }
-                if news {
+                let newer = fact.resource_version != entry.fact.resource_version;
+                if newer || entry.pace == Pace::Unsure {
                     entry.forget_writes();
+                } else if entry.pace == Pace::Conflict {
+                    // Listed again: it is the newest. What is on its way may still land.
+                    entry.pace = Pace::Free;
+                    entry.superseded = true;
+                } else if fact == entry.fact {
+                    return;
                 }
                 entry.fact = fact;
                 self.settle(&key, None);
@@ -337,7 +268,7 @@ impl Decider {
             self.forget(&key);
         }
         self.services
-            .insert(key.clone(), Entry::new(fact, self.round));
+            .insert(key.clone(), Box::new(Entry::new(fact, self.round)));
         self.settle(&key, None);
     }
 

@@ -4,7 +4,8 @@
 //! A term begins with a new watch of Services. Its first list is a consistent
 //! read, so the [`Decider`] is built from what stands in the API server and
 //! not from what an earlier term remembered; and nothing that comes after it
-//! is older than it.
+//! is older than it. When the server's history goes backwards all the same, the
+//! term is begun anew: a version that memory knows may never come again.
 
 mod view;
 

@@ -80,8 +80,9 @@ pub enum Error {
 pub fn run(settings: Settings, level: Level) -> Result<(), Error> {
     // Fails only where a provider is there already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread: the work is small, and handing it to another thread costs
+    // more than doing it. Tasks that could keep the thread yield by themselves.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let done = runtime.block_on(daemon(Arc::new(settings), level));

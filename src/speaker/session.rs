@@ -29,7 +29,7 @@ use crate::bgp::wire::{self, DecodeContext};
 /// The rib is asked for more while less than this waits to be written, in octets.
 const LOW_WATER: usize = 64 << 10;
 /// Routes taken from the rib at a time.
-const BATCH: usize = 4096;
+const BATCH: usize = 16_384;
 /// The least time between two lines in the log about faulty UPDATEs.
 const FAULTS_EVERY: Duration = Duration::from_secs(10);
 

@@ -2,13 +2,13 @@
 //! fault proxy, and asked through its own `/state`.
 
 use crate::support::apiproxy::ApiProxy;
-use crate::support::lab::Host;
+use crate::support::lab::{Host, attempt};
 use crate::support::process::Process;
 use crate::support::{tools, wait};
 use crate::world::{NAMESPACE, World};
 use serde_json::Value;
 use std::fs;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 /// Which half it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Daemon {
     program: std::path::PathBuf,
     proxy: Option<ApiProxy>,
     process: Option<Process>,
+    /// Added to its command line from the next start on.
+    pub flags: Vec<String>,
 }
 
 impl Daemon {
@@ -57,6 +59,7 @@ impl Daemon {
             program: tools::loods(&world.lab),
             proxy,
             process: None,
+            flags: Vec::new(),
         }
     }
 
@@ -78,7 +81,8 @@ impl Daemon {
         ]);
         command
             .arg("--kubeconfig")
-            .arg(self.host.dir.join("kubeconfig"));
+            .arg(self.host.dir.join("kubeconfig"))
+            .args(&self.flags);
         self.process = Some(Process::start(&self.host, "loods", command));
     }
 
@@ -108,6 +112,19 @@ impl Daemon {
         );
     }
 
+    /// Asks it to end twice in one breath: it reads both signals when it thaws.
+    #[track_caller]
+    pub fn terminate_twice(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("it runs");
+        process.freeze();
+        process.signal("TERM");
+        process.signal("INT");
+        process.thaw();
+        wait::until("it ends after two signals", || {
+            process.exited().ok_or("it runs".into())
+        })
+    }
+
     /// The fault proxy in front of it.
     #[track_caller]
     pub fn proxy(&self) -> &ApiProxy {
@@ -122,9 +139,34 @@ impl Daemon {
         serde_json::from_str(&text).map_err(|error| format!("{error} in {text}"))
     }
 
+    /// Asks its own server from its own host: `curl` with these arguments.
+    pub fn ask(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut curl = self.host.command("curl");
+        attempt(curl.args(["-sS", "--max-time", "5"]).args(arguments))
+    }
+
+    /// The page of metrics.
+    pub fn metrics(&self) -> Result<String, String> {
+        self.host.http_body("http://127.0.0.1:7472/metrics")
+    }
+
+    /// Waits until the page of metrics has all of these lines.
+    #[track_caller]
+    pub fn wait_metrics(&self, wanted: &[&str]) {
+        wait::until(&format!("{} counts {wanted:?}", self.name()), || {
+            let page = self.metrics()?;
+            let missing: Vec<_> = wanted
+                .iter()
+                .filter(|wanted| !page.lines().any(|line| line == **wanted))
+                .collect();
+            wait::check(missing.is_empty(), missing)
+                .map_err(|missing| format!("no {missing} in\n{page}"))
+        });
+    }
+
     /// The value of a metric without labels.
     pub fn metric(&self, name: &str) -> Result<String, String> {
-        let text = self.host.http_body("http://127.0.0.1:7472/metrics")?;
+        let text = self.metrics()?;
         let line = text
             .lines()
             .find(|line| line.split([' ', '{']).next() == Some(name));

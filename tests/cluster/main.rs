@@ -14,12 +14,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod allocation;
 mod article;
 mod configuration;
 mod daemon;
 mod endpoints;
 mod leaders;
 mod outages;
+mod restore;
 mod rights;
+mod sharing;
 mod stage;
+mod words;
 mod world;

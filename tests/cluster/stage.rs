@@ -108,10 +108,11 @@ impl Stage {
 
     // --- configuration ------------------------------------------------------
 
-    /// Puts `text` in ConfigMap `config`, `ROUTER` and `BIRD` replaced.
+    /// Puts `text` in ConfigMap `config`, `ROUTER6`, `ROUTER` and `BIRD` replaced.
     #[track_caller]
     pub fn configure(&self, text: &str) {
         let text = text
+            .replace("ROUTER6", &self.world.router6())
             .replace("ROUTER", &self.world.router())
             .replace("BIRD", "198.19.0.3");
         let object = json!({
@@ -134,6 +135,24 @@ impl Stage {
         self.world
             .plane
             .post("/api/v1/namespaces/default/services", &object);
+    }
+
+    /// A Service as the API server has it.
+    #[track_caller]
+    pub fn object(&self, service: &str) -> Value {
+        self.world
+            .plane
+            .read(&format!("/api/v1/namespaces/default/services/{service}"))
+    }
+
+    /// Puts addresses in a Service's status, as another product would.
+    #[track_caller]
+    pub fn write_status(&self, service: &str, addresses: &[&str]) {
+        let ingress: Vec<Value> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
+        self.world.plane.patch(
+            &format!("/api/v1/namespaces/default/services/{service}/status"),
+            &json!({"status": {"loadBalancer": {"ingress": ingress}}}),
+        );
     }
 
     /// Merges `change` into a Service.
@@ -189,10 +208,7 @@ impl Stage {
 
     /// Condition `loods.io/Allocated`: (status, reason, message).
     pub fn condition(&self, service: &str) -> (String, String, String) {
-        let object = self
-            .world
-            .plane
-            .read(&format!("/api/v1/namespaces/default/services/{service}"));
+        let object = self.object(service);
         let mut conditions = object["status"]["conditions"]
             .as_array()
             .into_iter()
@@ -233,6 +249,17 @@ impl Stage {
             .collect()
     }
 
+    /// Waits for an Event of this reason about a Service, and answers its note.
+    #[track_caller]
+    pub fn wait_told(&self, service: &str, reason: &str) -> String {
+        wait::until(&format!("an Event {reason} is on {service}"), || {
+            let events = self.events("Service", service);
+            let told = events.iter().find(|event| event.1 == reason);
+            told.map(|event| event.2.clone())
+                .ok_or(format!("{events:?}"))
+        })
+    }
+
     // --- pods ---------------------------------------------------------------
 
     /// A pod labelled `app: APP` on node `node` (1…3), ready: what a scheduler
@@ -265,7 +292,7 @@ impl Stage {
             &json!({"status": {
                 "phase": "Running",
                 "podIP": address,
-                "podIPs": [{"ip": address}],
+                "podIPs": [{"ip": address}, {"ip": format!("fd00:244:{node}::{}", self.pods)}],
                 "conditions": [{"type": "Ready", "status": "True"}],
             }}),
         );
@@ -347,6 +374,14 @@ impl Stage {
         nodes
             .iter()
             .map(|n| self.world.nodes[n - 1].v4.to_string())
+            .collect()
+    }
+
+    /// The IPv6 addresses of these nodes.
+    pub fn at6(&self, nodes: &[usize]) -> Vec<String> {
+        nodes
+            .iter()
+            .map(|n| self.world.nodes[n - 1].v6.to_string())
             .collect()
     }
 
@@ -528,7 +563,9 @@ fn remove_objects(world: &World) {
         );
     }
     wait::until("the routers have no routes left", || {
-        let (frr, bird) = (world.frr.table("ipv4"), world.bird.table());
+        let mut frr = world.frr.table("ipv4");
+        frr.append(&mut world.frr.table("ipv6"));
+        let bird = world.bird.table();
         wait::check(frr.is_empty() && bird.is_empty(), (frr, bird))
     });
 }

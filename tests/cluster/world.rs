@@ -81,6 +81,11 @@ impl World {
         "198.19.0.2".into()
     }
 
+    /// FRR's address for sessions over IPv6, which have no password.
+    pub fn router6(&self) -> String {
+        "fd00:19::2".into()
+    }
+
     /// A file of the article, with the router's address in place of `10.x.x.1`.
     pub fn article(&self, file: &str) -> String {
         let path = tools::repository().join("config/article").join(file);
@@ -97,11 +102,19 @@ fn frr_config(router: &Host, nodes: &[Host]) -> String {
     );
     for node in nodes {
         config += &format!(
-            " neighbor {0} remote-as 65559\n neighbor {0} password foo\n",
-            node.v4
+            " neighbor {0} remote-as 65559\n neighbor {0} password foo\n neighbor {1} remote-as 65559\n",
+            node.v4, node.v6
         );
     }
-    config + " address-family ipv4 unicast\n  maximum-paths ibgp 8\n exit-address-family\n"
+    config += " address-family ipv4 unicast\n  maximum-paths ibgp 8\n";
+    for node in nodes {
+        config += &format!("  no neighbor {} activate\n", node.v6);
+    }
+    config += " exit-address-family\n address-family ipv6 unicast\n";
+    for node in nodes {
+        config += &format!("  neighbor {} activate\n", node.v6);
+    }
+    config + " exit-address-family\n"
 }
 
 fn bird_config(host: &Host, nodes: &[Host]) -> String {

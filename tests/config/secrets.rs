@@ -141,8 +141,9 @@ proptest! {
         junk in "[ -/:-@\\[-`{-~\n\t]{0,3}",
     ) {
         // Texts that name their password in a way that damage undoes: an alias,
-        // a comment, a key that is misspelled or has no space after it.
-        let odd = ["*p", "#", "pass\\x77ord", "pasword", "password:@"];
+        // a comment, a key that is misspelled or has no space after it, a second
+        // line at the margin, which a colon makes a key like any other.
+        let odd = ["*p", "#", "pass\\x77ord", "pasword", "password:@", "@\n@\n"];
         prop_assume!(!odd.iter().any(|odd| template.contains(odd)));
         let mut text = template.replace('@', &password);
         let at = at.index(text.len());

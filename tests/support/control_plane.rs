@@ -108,6 +108,34 @@ impl ControlPlane {
         });
     }
 
+    /// Keeps a copy of etcd's data, to be put back by [`Self::restore`].
+    pub fn back_up(&mut self) {
+        self.etcd.kill();
+        run(Command::new("cp")
+            .arg("-a")
+            .arg(self.dir.join("etcd"))
+            .arg(self.dir.join("etcd-backup")));
+        self.etcd = start_etcd(&self.host, &self.programs, &self.dir);
+        wait::until("the API answers after the backup", || {
+            self.try_read("/readyz").map(drop)
+        });
+    }
+
+    /// Puts the copy of etcd's data in place of what has happened since, and
+    /// starts everything again, as the handbook of Kubernetes asks.
+    pub fn restore(&mut self) {
+        self.controllers.kill();
+        self.api.kill();
+        self.etcd.kill();
+        run(Command::new("rm").arg("-r").arg(self.dir.join("etcd")));
+        run(Command::new("mv")
+            .arg(self.dir.join("etcd-backup"))
+            .arg(self.dir.join("etcd")));
+        self.etcd = start_etcd(&self.host, &self.programs, &self.dir);
+        self.start_api();
+        self.controllers = start_controllers(&self.host, &self.programs, &self.dir);
+    }
+
     /// `kubectl`, as the user has it: what it prints on both outputs, or its failure.
     pub fn try_kubectl(&self, arguments: &[&str]) -> Result<String, String> {
         let mut command = self.host.command(self.programs.join("kubectl"));

@@ -5,6 +5,7 @@
 //! statuses. Each becomes an Event of its own in events.k8s.io/v1, which the
 //! API server also shows as core/v1. Without a server they wait.
 
+mod pace;
 mod queue;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +25,7 @@ use super::backoff::{Backoff, fraction};
 use super::client::{ApiError, Client, malformed};
 use super::counters::Counters;
 use crate::lb::event::{self, EventKind};
+use pace::Pace;
 use queue::Queue;
 
 /// One write may take this long.
@@ -131,11 +133,14 @@ impl EventSink {
 
     /// Writes what is handed in, for ever.
     pub async fn run(&self, client: Client, reporter: Reporter) {
+        let mut pace = Pace::new(Instant::now().into_std());
         loop {
-            match self.queue(Queue::pop) {
-                Some(notice) => self.write(&client, &reporter, &notice).await,
-                None => self.0.wake.notified().await,
-            }
+            let Some(notice) = self.queue(Queue::pop) else {
+                self.0.wake.notified().await;
+                continue;
+            };
+            sleep(pace.next(Instant::now().into_std())).await;
+            self.write(&client, &reporter, &notice).await;
         }
     }
 

@@ -9,11 +9,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::Notice;
+use crate::lb::event::EventKind;
 
-/// Notices that may wait: all Services of a large cluster at once.
-const MOST_WAITING: usize = 16_384;
+/// Normal notices that may wait: some minutes' worth. Ten thousand Services
+/// that get their addresses at once need no ten thousand Events.
+const MOST_WAITING: usize = 2_048;
+/// With warnings among them, so many: good news never crowds out bad.
+const MOST_WITH_WARNINGS: usize = 2 * MOST_WAITING;
 /// Objects whose rate is remembered.
-const MOST_OBJECTS: usize = 32_768;
+const MOST_OBJECTS: usize = 8_192;
 /// Notices in a row about one object.
 const BURST: u32 = 10;
 /// Then one in so long.
@@ -40,7 +44,11 @@ impl Queue {
             *waiting = notice;
             return true;
         }
-        if self.waiting.len() >= MOST_WAITING || !self.allowed(object, now) {
+        let most = match notice.kind {
+            EventKind::Normal => MOST_WAITING,
+            EventKind::Warning => MOST_WITH_WARNINGS,
+        };
+        if self.waiting.len() >= most || !self.allowed(object, now) {
             return false;
         }
         self.order.push_back(key.clone());
@@ -75,7 +83,6 @@ impl Queue {
 mod tests {
     use super::super::{Notice, Regarding};
     use super::*;
-    use crate::lb::event::EventKind;
 
     fn notice(name: &str, reason: &'static str, note: &str) -> Notice {
         let regarding = Regarding {
@@ -128,5 +135,10 @@ mod tests {
             .filter(|n| queue.push(notice(&n.to_string(), "r", ""), now))
             .count();
         assert_eq!(taken, MOST_WAITING);
+        let warning = Notice {
+            kind: EventKind::Warning,
+            ..notice("last", "r", "")
+        };
+        assert!(queue.push(warning, now), "a warning still finds room");
     }
 }

@@ -176,7 +176,7 @@ where
                 End::Older => return Ok(()),
                 End::Broken(error) => {
                     self.wait_after(&error).await;
-                    if !self.still_the_same_history().await {
+                    if !self.still_the_same_history().await? {
                         return Ok(());
                     }
                 }
@@ -185,13 +185,13 @@ where
     }
 
     /// Asks, until there is an answer, whether the server is at least where we are.
-    async fn still_the_same_history(&mut self) -> bool {
+    async fn still_the_same_history(&mut self) -> Result<bool, Closed> {
         loop {
             match list::version(&self.client, &self.subject).await {
-                Ok(version) if self.highest.is_reached_by(&version) => return true,
+                Ok(version) if self.highest.is_reached_by(&version) => return Ok(true),
                 Ok(version) => {
                     self.older(&version);
-                    return false;
+                    return Ok(false);
                 }
                 Err(error) => self.wait_after(&error).await,
             }

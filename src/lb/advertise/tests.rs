@@ -255,6 +255,24 @@ fn an_orphan_is_announced_as_the_allocator_wrote_down() {
 }
 
 #[test]
+fn an_orphan_of_a_pool_that_announced_nothing_is_announced_by_nobody() {
+    let service = Service::of(
+        &orphaned(service("web", &["203.0.113.1"]), Some("none")),
+        None,
+    );
+    let verdict = advertise(
+        &service,
+        ip("203.0.113.1"),
+        READY_HERE,
+        &READY_NODE,
+        &Config::default(),
+        &[],
+    );
+    assert_eq!(verdict.refusal, Some(Reason::PoolIsLayer2));
+    assert_eq!(verdict.routes.len(), 0);
+}
+
+#[test]
 fn each_rule_of_a_pool_gives_a_prefix_and_rules_of_one_length_give_one() {
     let aggregate = Advertisement {
         aggregation_length: 24,

@@ -7,6 +7,7 @@
 //! it no longer has, is taken away without another in its place.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::alloc::{Allocator, Refusal, Terms, Want};
 use crate::bgp::types::Family;
@@ -30,6 +31,8 @@ pub(super) struct Choice {
 /// What the Service has when the decision is made.
 pub(super) struct Present<'a> {
     pub held: &'a [Held],
+    /// Lost, but its status still shows them.
+    pub trailing: &'a [IpAddr],
     /// The status has shown it: there may be traffic to it.
     pub shown: bool,
     /// An address that its pool lost is to be replaced.
@@ -64,9 +67,12 @@ pub(super) fn choose(
         Ok(want) => want,
         Err(refusal) => return keep(allocator, refusal, Vec::new()),
     };
-    // A pool that was renamed or removed evicts nobody.
+    // Where the configuration took the range from the asked pool, nobody is evicted.
     let pool_fits = |allocator: &Allocator, held: &Held| match &want.pool {
-        Some(name) => *held.pool == **name || allocator.pool_named(name).is_none(),
+        Some(name) => {
+            let pool = allocator.pool_of(held.address);
+            *held.pool == **name || pool.is_some_and(|pool| *pool.name == **name)
+        }
         None => true,
     };
     let fits = |held: &&Held| {
@@ -76,7 +82,10 @@ pub(super) fn choose(
             && pool_fits(allocator, held)
             && !(present.moving && held.is_orphan(allocator))
     };
-    let kept: Vec<Held> = present.held.iter().filter(fits).cloned().collect();
+    let mut kept: Vec<Held> = present.held.iter().filter(fits).cloned().collect();
+    if want.addresses.is_empty() {
+        regain(allocator, fact, terms, &want, present.trailing, &mut kept);
+    }
     let enough = match want.addresses.len() {
         0 => kept.len() == want.families.len() && !kept.is_empty(),
         asked => kept.len() == asked,
@@ -114,6 +123,39 @@ pub(super) fn choose(
         Err(refusal) => {
             let needs = Need::after(&refusal, &want, terms);
             keep(allocator, refusal, needs)
+        }
+    }
+}
+
+/// Back to what the status still shows, rather than on to a third address.
+fn regain(
+    allocator: &Allocator,
+    fact: &ServiceFact,
+    terms: &Terms,
+    want: &Want,
+    trailing: &[IpAddr],
+    kept: &mut Vec<Held>,
+) {
+    for &address in trailing {
+        let family = Family::of(address);
+        let missing = kept.iter().all(|held| Family::of(held.address) != family);
+        let Some(pool) = allocator.pool_of(address) else {
+            continue;
+        };
+        let may_give = match &want.pool {
+            Some(name) => **name == *pool.name,
+            None => pool.auto_assign,
+        };
+        if missing
+            && may_give
+            && want.families.contains(&family)
+            && kept.iter().all(|held| held.pool == pool.name)
+            && allocator.blocker(address, &fact.key, terms, true).is_none()
+        {
+            kept.push(Held {
+                address,
+                pool: Arc::clone(&pool.name),
+            });
         }
     }
 }

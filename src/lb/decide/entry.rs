@@ -46,6 +46,16 @@ impl Held {
     }
 }
 
+/// Whether a write makes sense now, or what must be known first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    Free,
+    /// The version is not the newest: the watch will show that.
+    Conflict,
+    /// One of several writes was accepted: the watch will show which.
+    Unsure,
+}
+
 #[derive(Debug)]
 pub(super) struct Entry {
     /// What the API server has, as last watched, or as last written by us.
@@ -78,8 +88,7 @@ pub(super) struct Entry {
     /// Addresses of writes handed out for the present version: any of them may
     /// still reach the status.
     pub flying: Vec<IpAddr>,
-    /// Writes wait until the watch shows a newer version.
-    pub stalled: bool,
+    pub pace: Pace,
     /// The relist in which it was seen last.
     pub round: u64,
 }
@@ -112,7 +121,7 @@ impl Entry {
             sent: None,
             superseded: false,
             flying: Vec::new(),
-            stalled: false,
+            pace: Pace::Free,
             round,
             fact,
         }
@@ -133,6 +142,13 @@ impl Entry {
         shown
     }
 
+    /// What the status shows beyond what is held.
+    pub fn trailing(&self) -> Vec<IpAddr> {
+        let mut shown = self.shown();
+        shown.retain(|address| self.held.iter().all(|held| held.address != *address));
+        shown
+    }
+
     /// Something shows that we wrote the addresses in the status.
     pub fn is_marked_ours(&self) -> bool {
         self.fact.ingress_is_ours || self.fact.condition.as_ref().is_some_and(|c| c.status)
@@ -144,7 +160,7 @@ impl Entry {
         self.sent = None;
         self.superseded = false;
         self.flying = Vec::new();
-        self.stalled = false;
+        self.pace = Pace::Free;
     }
 
     /// The versions known so far are of another history: any fact is news, and
@@ -152,7 +168,7 @@ impl Entry {
     pub fn rewind(&mut self) {
         self.fact.resource_version = Box::default();
         self.sent = None;
-        self.stalled = true;
+        self.pace = Pace::Conflict;
     }
 
     /// What should be written, if the status is not as wanted.

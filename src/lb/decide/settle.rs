@@ -65,6 +65,7 @@ impl Decider {
                     &entry.terms,
                     &Present {
                         held: &entry.held,
+                        trailing: &entry.trailing(),
                         shown: entry.trusted,
                         moving,
                     },
@@ -163,9 +164,8 @@ fn origin_of(
 fn rehome(entry: &mut Entry, allocator: &Allocator) {
     let asked = entry.fact.asks.pool.as_deref();
     for held in &mut entry.held {
-        let wished = asked == Some(&*held.pool) && allocator.pool_named(&held.pool).is_some();
         if let Some(pool) = allocator.pool_of(held.address)
-            && !wished
+            && asked != Some(&*held.pool)
         {
             held.pool = Arc::clone(&pool.name);
         }

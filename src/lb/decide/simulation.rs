@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::tests::{config, service};
 use super::*;
@@ -353,7 +354,15 @@ impl World {
                     .is_some_and(|p| Some(p) != pool)
         });
         // An orphan's condition does not tell that it waits for what it asked for.
-        let as_asked = crate::lb::ask::want(&object.fact).is_ok_and(|w| w.addresses == *ingress);
+        let as_asked = crate::lb::ask::want(&object.fact).is_ok_and(|want| {
+            let condition = object.fact.condition.as_ref();
+            let pool = |name: &str| {
+                let mut pools = ingress.iter().map(|address| config.pool_of(*address));
+                condition.is_some_and(|c| *c.message != *name)
+                    && pools.all(|pool| pool.is_some_and(|pool| *pool.name == *name))
+            };
+            want.addresses == *ingress || want.pool.as_deref().is_some_and(pool)
+        });
         let may_move = object.fact.asks.reassign.is_some()
             || config.on_removed_pool == OnRemovedPool::Reassign;
         assert!(
@@ -415,9 +424,12 @@ impl World {
         }
         for decision in self.leader.decider.decisions() {
             let object = &self.store.objects[decision.service];
+            if object.fact.deleting {
+                continue; // its status is left as it is
+            }
             assert_eq!(decision.addresses, Store::addresses(&object.fact));
             if decision.standing == Standing::Ours && decision.addresses.is_empty() {
-                assert!(object.fact.deleting || decision.refusal.is_some());
+                assert!(decision.refusal.is_some());
             }
         }
         let config = Arc::clone(&self.leader.decider.config);
@@ -502,8 +514,24 @@ fn configs() -> Vec<Arc<Config>> {
     ]
 }
 
+/// The same cases in every run, so that a run that fails fails again. To search
+/// on: PROPTEST_RNG_SEED=2 PROPTEST_CASES=100000.
+fn same_every_time() -> ProptestConfig {
+    let mut config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = 1500;
+    }
+    if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
+        config.rng_seed = RngSeed::Fixed(1);
+    }
+    config
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(same_every_time())]
 
     #[test]
     fn no_address_is_given_twice_or_moves_by_itself(

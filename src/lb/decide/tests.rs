@@ -659,7 +659,13 @@ fn a_renamed_pool_moves_nobody() {
         small(),
         pool("new", "10.5.0.1", "10.5.0.9", vec![]),
     ]));
-    assert_eq!(bench.status("a"), "[10.5.0.1] | InPool: new");
+    assert_eq!(bench.status("a"), "[10.5.0.1] | Orphaned: old");
+    // The user follows, and nothing moves; nor if not, and an "old" comes back elsewhere.
+    let mut follows = Bench::new(Arc::clone(&bench.decider.config), vec![bench.fact("a")]);
+    follows.edit("a", |fact| fact.asks.pool = Some("new".into()));
+    assert_eq!(follows.status("a"), "[10.5.0.1] | InPool: new");
+    bench.set_config(config(vec![pool("old", "10.6.0.1", "10.6.0.9", vec![])]));
+    assert_eq!(bench.status("a"), "[10.5.0.1] | Orphaned: old");
     // A range that goes to another pool while the asked one stays: an orphan of it.
     let mut fact = service("b", 2);
     fact.asks.pool = Some("x".into());
@@ -877,4 +883,35 @@ fn ten_thousand_services_are_no_matter() {
     let after = Bench::new(Arc::clone(&bench.decider.config), facts);
     assert_eq!(after.writes, []);
     assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_move_that_is_called_off_before_it_was_written_is_none() {
+    let a = || pool("a", "10.0.0.1", "10.0.0.1", vec![]);
+    let b = || pool("b", "10.1.0.1", "10.1.0.1", vec![]);
+    let mut bench = Bench::new(config(vec![a(), b()]), vec![service("a", 1)]);
+    for wish in ["b", "a"] {
+        let mut fact = bench.fact("a");
+        bench.version += 1;
+        fact.resource_version = bench.version.to_string().into();
+        fact.asks.pool = Some(wish.into());
+        bench.decider.handle(facts::Event::Apply(fact));
+    }
+    let writes = bench.writes.len();
+    bench.land();
+    assert_eq!(bench.status("a"), "[10.0.0.1] | InPool: a");
+    assert_eq!(bench.writes.len(), writes, "nothing to write");
+}
+
+#[test]
+fn a_wish_for_a_pool_that_is_not_there_is_refused_and_moves_nobody() {
+    let mut bench = Bench::new(config(vec![small()]), vec![service("a", 1)]);
+    bench.edit("a", |fact| fact.asks.pool = Some("later".into()));
+    let status = bench.status("a");
+    assert!(status.starts_with("[1.2.3.4] | unknownPool: "), "{status}");
+    bench.set_config(config(vec![
+        small(),
+        pool("later", "10.5.0.1", "10.5.0.9", vec![]),
+    ]));
+    assert_eq!(bench.status("a"), "[10.5.0.1] | InPool: later");
 }
