@@ -309,15 +309,22 @@ async fn keep_last_good(
     namespace: Arc<str>,
     mut text: watch::Receiver<Option<Arc<str>>>,
 ) {
+    let mut trouble = None;
     while text.changed().await.is_ok() {
         loop {
             let Some(newest) = text.borrow_and_update().clone() else {
                 break;
             };
             match lastgood::write(&client, &namespace, &newest).await {
-                Ok(()) => break,
+                Ok(()) => {
+                    trouble = None;
+                    break;
+                }
+                // Said when it changes, not at every try.
                 Err(error) => {
-                    tracing::error!("cannot keep a copy of the configuration yet: {error}");
+                    if trouble.replace(error.kind()) != Some(error.kind()) {
+                        tracing::error!("cannot keep a copy of the configuration yet: {error}");
+                    }
                 }
             }
             tokio::time::sleep(RETRY).await;

@@ -241,6 +241,7 @@ fn last_good(client: Client, namespace: Arc<str>) -> configuration::ReadLastGood
     Box::new(move || -> BoxFuture<'static, Option<Arc<str>>> {
         let (client, namespace) = (client.clone(), Arc::clone(&namespace));
         Box::pin(async move {
+            let mut trouble = None;
             loop {
                 match lastgood::read(&client, &namespace).await {
                     Ok(fact) => return fact.and_then(|fact| fact.text).map(Arc::from),
@@ -248,8 +249,11 @@ fn last_good(client: Client, namespace: Arc<str>) -> configuration::ReadLastGood
                         tracing::error!("cannot read the last good configuration: {error}");
                         return None;
                     }
+                    // Said when it changes, not at every try.
                     Err(error) => {
-                        tracing::warn!("cannot read the last good configuration yet: {error}")
+                        if trouble.replace(error.kind()) != Some(error.kind()) {
+                            tracing::warn!("cannot read the last good configuration yet: {error}");
+                        }
                     }
                 }
                 tokio::time::sleep(RETRY).await;

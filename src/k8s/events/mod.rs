@@ -30,6 +30,8 @@ use queue::Queue;
 
 /// One write may take this long.
 const LIMIT: Duration = Duration::from_secs(10);
+/// Answers of 429 or 5xx to one Event, then it is given up.
+const TRIES: u32 = 5;
 /// The API server refuses a longer note, in bytes.
 const LONGEST_NOTE: usize = 1024;
 /// Leaves room for the unique part within the 253 bytes of a name.
@@ -144,10 +146,12 @@ impl EventSink {
         }
     }
 
-    /// Writes one; waits for a server that is away, gives up on one that refuses.
+    /// Writes one; waits for a server that is away, gives up on one that
+    /// refuses, or that fails on this one again and again: others wait behind it.
     async fn write(&self, client: &Client, reporter: &Reporter, notice: &Notice) {
         let event = event(reporter, notice, Timestamp::now());
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        let mut failed = 0;
         loop {
             let Err(error) = create(client, &event).await else {
                 self.0.counters.events.add_one();
@@ -156,12 +160,13 @@ impl EventSink {
             match error.code() {
                 // An earlier try landed after all.
                 Some(409) => return,
-                Some(code) if (400..500).contains(&code) && code != 429 => {
+                Some(code) if failed >= TRIES || (400..500).contains(&code) && code != 429 => {
                     self.0.counters.events_dropped.add_one();
                     tracing::warn!(%error, reason = notice.reason, "an Event is refused");
                     return;
                 }
-                _ => {
+                code => {
+                    failed += u32::from(code.is_some());
                     let asked_for = error.retry_after().unwrap_or_default().min(LIMIT);
                     sleep(backoff.next(fraction()).max(asked_for)).await;
                 }
@@ -286,18 +291,17 @@ mod tests {
         assert_ne!(name, of("", &"a.".repeat(126)).metadata.name.unwrap());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn events_wait_for_the_server_and_yield_to_a_refusal() {
-        use crate::k8s::fake::{Reply, server};
-        let (client, asked) = server(vec![
-            Reply::refused(503),
-            Reply::refused(409),
-            Reply::refused(403),
-            Reply::ok("{}"),
-        ]);
-        let counters = Arc::new(Counters::default());
-        let sink = EventSink::new(counters.clone());
-        for reason in ["IPAllocated", "AllocationFailed", "ClearAssignment"] {
+    const REASONS: [&str; 3] = ["IPAllocated", "AllocationFailed", "ClearAssignment"];
+
+    /// Publishes one Event of each reason; answers what was sent, in order: the
+    /// reason, verb and path, the body.
+    async fn sent(
+        replies: Vec<crate::k8s::fake::Reply>,
+        counters: &Arc<Counters>,
+    ) -> Vec<(&'static str, String, String)> {
+        let (client, asked) = crate::k8s::fake::server(replies);
+        let sink = EventSink::new(Arc::clone(counters));
+        for reason in REASONS {
             sink.publish(event::Event {
                 service: crate::facts::ServiceKey::new("d", "web"),
                 uid: "u".into(),
@@ -312,41 +316,52 @@ mod tests {
             action: "Announce",
         };
         let work = sink.run(client, reporter);
-        assert!(
-            tokio::time::timeout(Duration::from_secs(60), work)
-                .await
-                .is_err(),
-            "it never ends by itself"
-        );
-        let reasons = ["IPAllocated", "AllocationFailed", "ClearAssignment"];
-        let sent: Vec<&str> = asked
-            .all()
-            .iter()
-            .map(|(_, body)| {
-                *reasons
-                    .iter()
-                    .find(|reason| body.contains(**reason))
-                    .unwrap()
-            })
-            .collect();
-        assert_eq!(
-            sent,
-            [
-                "IPAllocated",
-                "IPAllocated",
-                "AllocationFailed",
-                "ClearAssignment"
-            ]
-        );
+        let ended = tokio::time::timeout(Duration::from_secs(600), work).await;
+        assert!(ended.is_err(), "it never ends by itself");
+        let all = asked.all().into_iter();
+        let of = |body: &str| REASONS.into_iter().find(|reason| body.contains(*reason));
+        all.filter_map(|(asked, body)| Some((of(&body)?, asked.to_string(), body)))
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_wait_for_the_server_and_yield_to_a_refusal() {
+        use crate::k8s::fake::Reply;
+        let counters = Arc::new(Counters::default());
+        let replies = vec![
+            Reply::refused(503),
+            Reply::refused(409),
+            Reply::refused(403),
+            Reply::ok("{}"),
+        ];
+        let [first, second, third] = REASONS;
+        let mut sent = sent(replies, &counters).await;
+        let reasons: Vec<_> = sent.iter().map(|(reason, ..)| *reason).collect();
+        assert_eq!(reasons, [first, first, second, third]);
         assert_eq!(
             (counters.events.count(), counters.events_dropped.count()),
             (1, 1)
         );
-        let (asked, body) = asked.all().remove(3);
+        let (_, asked, body) = sent.remove(3);
         assert_eq!(
             asked,
             "POST /apis/events.k8s.io/v1/namespaces/d/events?&fieldManager=loods"
         );
         assert!(body.contains(r#""regarding":{"apiVersion":"v1","kind":"Service","name":"web","namespace":"d","uid":"u"}"#), "{body}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_on_which_the_server_fails_again_and_again_holds_up_no_other() {
+        use crate::k8s::fake::Reply;
+        let counters = Arc::new(Counters::default());
+        let mut replies: Vec<Reply> = (0..=TRIES).map(|_| Reply::refused(500)).collect();
+        replies.extend([Reply::ok("{}"), Reply::ok("{}")]);
+        let sent = sent(replies, &counters).await;
+        let reasons: Vec<_> = sent.iter().map(|(reason, ..)| *reason).collect();
+        let [first, second, third] = REASONS;
+        let tries = TRIES as usize + 1;
+        assert_eq!(reasons[..tries], vec![first; tries]);
+        assert_eq!(reasons[tries..], [second, third]);
+        assert_eq!(counters.events_dropped.count(), 1);
     }
 }
