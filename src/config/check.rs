@@ -156,7 +156,11 @@ impl fmt::Display for CheckedText {
             }) => {
                 let peers = count(*peers as u64, "peer", "peers");
                 let pools = count(*pools as u64, "pool", "pools");
-                let addresses = count(*addresses, "address", "addresses");
+                // The count stops there, and an IPv6 pool soon passes it.
+                let addresses = match *addresses {
+                    u64::MAX => "more than 2^64 addresses".to_owned(),
+                    addresses => count(addresses, "address", "addresses"),
+                };
                 writeln!(f, "{name}: good: {peers}, {pools}, {addresses}")
             }
             None => {

@@ -54,8 +54,7 @@ pub struct Change {
 }
 
 impl Keeper {
-    /// Starts with the copy that the leader kept of the last good text, if
-    /// there is one. It is in force only when the ConfigMap has nothing better.
+    /// With nothing in force yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -143,5 +142,77 @@ impl Keeper {
             config: Some(config),
             fault: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(asn: u32) -> Arc<str> {
+        format!("peers: [{{my-asn: {asn}, peer-asn: 1, peer-address: 192.0.2.1}}]").into()
+    }
+
+    /// Our AS in the configuration in force: tells one text from another.
+    fn in_force(config: Option<&Arc<Config>>) -> Option<u32> {
+        Some(config?.peers.first()?.my_asn.0)
+    }
+
+    #[test]
+    fn whatever_comes_the_last_good_text_stays_in_force() {
+        let mut keeper = Keeper::new();
+        keeper.look(&Seen::Text(text(1)), None);
+        for bad in [Seen::Text("peers: 1".into()), Seen::NoKey, Seen::Missing] {
+            let change = keeper.look(&bad, None);
+            assert_eq!(change.config, None, "{bad:?}");
+            assert!(change.fault.is_some(), "{bad:?} is told");
+            assert_eq!(
+                keeper.look(&bad, None),
+                Change::default(),
+                "{bad:?} is told once"
+            );
+            assert_eq!(in_force(keeper.config()), Some(1));
+        }
+        let good_again = keeper.look(&Seen::Text(text(1)), None);
+        assert_eq!(good_again, Change::default(), "nothing to apply anew");
+        assert_eq!(keeper.fault(), None);
+    }
+
+    #[test]
+    fn a_process_that_starts_on_a_bad_text_takes_the_kept_copy() {
+        for bad in [Seen::Text("peers: 1".into()), Seen::NoKey, Seen::Missing] {
+            let mut keeper = Keeper::new();
+            let change = keeper.look(&bad, Some(&text(7)));
+            assert_eq!(in_force(change.config.as_ref()), Some(7), "{bad:?}");
+            assert!(change.fault.is_some() && keeper.is_copy(), "{bad:?}");
+            keeper.look(&Seen::Text(text(7)), Some(&text(7)));
+            assert!(!keeper.is_copy(), "the ConfigMap says the same now");
+            assert_eq!(keeper.fault(), None);
+        }
+    }
+
+    #[test]
+    fn a_kept_copy_that_is_bad_itself_puts_nothing_in_force() {
+        let mut keeper = Keeper::new();
+        let change = keeper.look(&Seen::Missing, Some(&"peers: 1".into()));
+        assert_eq!(change.config, None);
+        assert!(change.fault.is_some());
+    }
+
+    #[test]
+    fn the_configuration_before_is_known_over_an_edit_and_over_a_restart() {
+        let mut keeper = Keeper::new();
+        keeper.look(&Seen::Text(text(2)), Some(&text(1)));
+        assert_eq!(in_force(keeper.previous()), Some(1), "from the kept copy");
+        keeper.look(&Seen::Text(text(3)), Some(&text(1)));
+        assert_eq!(in_force(keeper.previous()), Some(2), "from before the edit");
+    }
+
+    #[test]
+    fn an_empty_text_is_an_empty_configuration() {
+        let mut keeper = Keeper::new();
+        keeper.look(&Seen::Text(text(1)), None);
+        let change = keeper.look(&Seen::Text("".into()), None);
+        assert_eq!(change.config.map(|config| config.peers.len()), Some(0));
     }
 }
