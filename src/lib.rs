@@ -17,6 +17,7 @@
 //! - `speaker`: drives one BGP peer over a socket each.
 //! - `admin`: serves what `observe` holds.
 //! - `runtime`: wires them together; `cli`: what the user typed.
+//! - `demo`: three nodes and a router in one process, on loopback.
 
 // Pure folders do not ask the system for anything: clippy.toml lists what.
 #[deny(clippy::disallowed_methods)]
@@ -34,6 +35,8 @@ pub mod lb;
 pub mod admin;
 #[cfg(feature = "daemon")]
 pub mod cli;
+#[cfg(feature = "daemon")]
+pub mod demo;
 #[cfg(feature = "daemon")]
 pub mod k8s;
 #[cfg(feature = "daemon")]

@@ -2,6 +2,7 @@
 
 mod announce;
 mod check;
+mod demo;
 
 mod run;
 
@@ -26,6 +27,7 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
+  loods demo                              see it work, without root and without a cluster
   loods check config.yaml                 read a ConfigMap as the daemon would; say what is wrong, and where
   loods run --kubeconfig ~/.kube/config --node-name n1
                                           both roles in one process, outside of a cluster
@@ -33,6 +35,8 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See it work in fifteen seconds: three nodes and a router in one process, no root, no cluster.
+    Demo(demo::Args),
     /// Run the daemon: give out addresses, announce them, or both.
     Run(Box<run::Args>),
     /// Read configuration files as the daemon would, and say what is wrong in them.
@@ -56,6 +60,7 @@ pub fn main() -> ExitCode {
         }
     };
     match cli.command {
+        Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(*args),
         Command::Check(args) => check::run(&args),
         Command::Announce(args) => announce::run(args),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::{USAGE, listen_address};
-use crate::runtime::{self, log};
+use crate::runtime::{self, Source, log};
 
 /// Run the daemon: give out addresses, announce them, or both.
 #[derive(Debug, ClapArgs)]
@@ -45,6 +45,10 @@ pub struct Args {
     /// Kubeconfig file; without it, the service account of the pod
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+    /// Take the objects from the YAML files of a directory, and no cluster at all;
+    /// what is decided is kept in DIR/.status
+    #[arg(long, value_name = "DIR", conflicts_with = "kubeconfig")]
+    files: Option<PathBuf>,
     /// error, warn, info, debug or trace, or a filter such as info,loods::speaker=trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: String,
@@ -79,7 +83,11 @@ pub fn run(args: Args) -> ExitCode {
         }
     };
     let speaks = args.role != Some(Role::Allocator);
-    if speaks && args.node_name.is_none() {
+    let mut node_name = args.node_name;
+    if args.files.is_some() {
+        node_name = node_name.or_else(host_name);
+    }
+    if speaks && node_name.is_none() {
         eprintln!(
             "error: the speaker needs --node-name or LOODS_NODE_NAME: the name of the Node it runs on"
         );
@@ -88,23 +96,34 @@ pub fn run(args: Args) -> ExitCode {
     let settings = runtime::Settings {
         allocates: args.role != Some(Role::Speaker),
         speaks,
-        node_name: args.node_name.unwrap_or_default().into(),
+        node_name: node_name.unwrap_or_default().into(),
         namespace: args.namespace.into(),
         config_name: args.config.into(),
         lb_class: args
             .lb_class
             .filter(|class| !class.is_empty())
             .map(Into::into),
-        listen: args.listen,
-        state: args.state,
+        listen: Some(args.listen),
+        state: Some(args.state),
         ignore_exclude_lb: args.ignore_exclude_lb,
-        kubeconfig: args.kubeconfig,
+        source: None,
+        alone: args.files.is_some(),
     };
-    match runtime::run(settings, level) {
+    let source = match args.files {
+        Some(dir) => Source::Files(dir),
+        None => Source::Cluster(args.kubeconfig),
+    };
+    match runtime::run(settings, source, level) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// What this machine calls itself.
+fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }

@@ -21,6 +21,7 @@
 pub mod client;
 pub mod counters;
 pub mod events;
+pub mod files;
 pub mod lastgood;
 pub mod lease;
 pub mod list;

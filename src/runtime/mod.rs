@@ -22,7 +22,7 @@ mod speaker;
 mod status;
 mod wiring;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-use crate::k8s;
+use crate::k8s::{self, files::Files};
 use crate::observe::histogram::Histogram;
 use log::Level;
 use wiring::Wiring;
@@ -52,14 +52,25 @@ pub struct Settings {
     pub config_name: Arc<str>,
     /// The loadBalancerClass served; `None`: Services without one.
     pub lb_class: Option<Box<str>>,
-    /// Where /metrics, /healthz and /readyz are served.
-    pub listen: SocketAddr,
-    /// Where /state and /log-level are served.
-    pub state: SocketAddr,
+    /// Where /metrics, /healthz and /readyz are served, if at all.
+    pub listen: Option<SocketAddr>,
+    /// Where /state and /log-level are served, if at all.
+    pub state: Option<SocketAddr>,
     /// Announce from nodes with the exclude label too.
     pub ignore_exclude_lb: bool,
-    /// Kubeconfig file; `None`: the pod's service account.
-    pub kubeconfig: Option<PathBuf>,
+    /// Dial from this address to peers of its family that name no source-address.
+    pub source: Option<IpAddr>,
+    /// Nobody else allocates from this API: it leads without a Lease.
+    pub alone: bool,
+}
+
+/// Where objects come from, and where statuses go.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// An API server: by this kubeconfig file, or by the pod's service account.
+    Cluster(Option<PathBuf>),
+    /// A directory of YAML files.
+    Files(PathBuf),
 }
 
 /// Why the daemon ended.
@@ -71,13 +82,41 @@ pub enum Error {
     /// No usable kubeconfig or service account.
     #[error(transparent)]
     Connect(#[from] k8s::client::ConnectError),
+    /// No usable directory.
+    #[error(transparent)]
+    Files(#[from] k8s::files::OpenError),
     /// A part that everything rests on is gone: better a restart than half a life.
     #[error("the {0} ended by itself, and with it this process")]
     Part(&'static str),
 }
 
 /// Runs the daemon until SIGTERM or SIGINT.
-pub fn run(settings: Settings, level: Level) -> Result<(), Error> {
+pub fn run(settings: Settings, source: Source, level: Level) -> Result<(), Error> {
+    block_on(async {
+        let stop = signals::stop_on_signal();
+        match source {
+            Source::Cluster(kubeconfig) => {
+                let client = k8s::connect(kubeconfig.as_deref(), settings.component()).await?;
+                daemon(settings, client, Some(level), stop).await
+            }
+            Source::Files(dir) => {
+                let files = Files::open(&dir, Arc::clone(&settings.node_name))?;
+                let client = files.store().client();
+                // Statuses that are written while the daemon ends are kept too.
+                let ended = CancellationToken::new();
+                let following = tokio::spawn(files.run(ended.clone()));
+                let done = daemon(settings, client, Some(level), stop).await;
+                ended.cancel();
+                // The panic's own message is in the log already.
+                following.await.map_err(|_| Error::Part("files"))?;
+                done
+            }
+        }
+    })
+}
+
+/// Runs one daemon, or several that share nothing but this thread.
+pub fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     // Fails only where a provider is there already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // One thread: the work is small, and handing it to another thread costs
@@ -85,20 +124,31 @@ pub fn run(settings: Settings, level: Level) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let done = runtime.block_on(daemon(Arc::new(settings), level));
+    let done = runtime.block_on(work);
     runtime.shutdown_background();
     done
 }
 
-async fn daemon(settings: Arc<Settings>, level: Level) -> Result<(), Error> {
-    let stop = signals::stop_on_signal();
-    let component = match (settings.allocates, settings.speaks) {
-        (true, false) => "allocator",
-        (false, true) => "speaker",
-        _ => "both",
-    };
-    let client = k8s::connect(settings.kubeconfig.as_deref(), component).await?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), role = component, node = %settings.node_name, server = client.url(), "starting");
+impl Settings {
+    fn component(&self) -> &'static str {
+        match (self.allocates, self.speaks) {
+            (true, false) => "allocator",
+            (false, true) => "speaker",
+            _ => "both",
+        }
+    }
+}
+
+/// Runs one daemon on an API until `stop`. `level` is what `/log-level` changes.
+/// A drop of the future is a crash: nobody is told anything.
+pub async fn daemon(
+    settings: Settings,
+    client: k8s::Client,
+    level: Option<Level>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let settings = Arc::new(settings);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), role = settings.component(), node = %settings.node_name, server = client.url(), "starting");
 
     let mut wiring = Wiring::new(settings, client, stop.clone());
     let config = wiring.configuration();
@@ -122,18 +172,16 @@ async fn daemon(settings: Arc<Settings>, level: Level) -> Result<(), Error> {
         latency,
     });
     let admin = CancellationToken::new();
-    tokio::spawn(crate::admin::serve(
-        "metrics",
-        wiring.settings.listen,
-        status::public(Arc::clone(&sources)),
-        admin.clone(),
-    ));
-    tokio::spawn(crate::admin::serve(
-        "state",
-        wiring.settings.state,
-        status::private(sources, level),
-        admin.clone(),
-    ));
+    // Ends with this future too, however that ends.
+    let _served = admin.clone().drop_guard();
+    if let Some(listen) = wiring.settings.listen {
+        let route = status::public(Arc::clone(&sources));
+        tokio::spawn(crate::admin::serve("metrics", listen, route, admin.clone()));
+    }
+    if let Some(state) = wiring.settings.state {
+        let route = status::private(sources, level);
+        tokio::spawn(crate::admin::serve("state", state, route, admin.clone()));
+    }
 
     // In this order: a part that ended because of the stop is no failure.
     let result = tokio::select! {
@@ -148,7 +196,6 @@ async fn daemon(settings: Arc<Settings>, level: Level) -> Result<(), Error> {
     if tokio::time::timeout(STOP_LIMIT, goodbye).await.is_err() {
         tracing::warn!("not everything ended within {STOP_LIMIT:?}");
     }
-    admin.cancel();
     result
 }
 

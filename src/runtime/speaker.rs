@@ -1,6 +1,7 @@
 //! The speaker's half: one task owns the index and the sessions.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::configuration::Standing;
 use super::status::Question;
 use crate::bgp::types::{Attributes, Origin, Prefix};
+use crate::config::Peer;
 use crate::facts::{Event, NodeFact, ServiceFact, ServiceKey, SliceFact, SliceKey};
 use crate::k8s::events::EventSink;
-use crate::lb::index::{Changes, Index, Settings};
+use crate::lb::index::{Index, Settings};
 use crate::lb::view::ServiceView;
 use crate::observe::histogram::Histogram;
 use crate::observe::readiness::Readiness;
@@ -42,6 +44,8 @@ pub(super) enum Fact {
 /// What the task is given.
 pub(super) struct Inputs {
     pub settings: Settings,
+    /// Where to dial from, where a peer does not say.
+    pub source: Option<IpAddr>,
     /// Each with the moment at which it was received.
     pub facts: mpsc::Receiver<(Instant, Fact)>,
     pub config: watch::Receiver<Standing>,
@@ -94,7 +98,13 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
             }
         }
         let changes = index.take();
-        carry_out(&changes, &index, &mut speakers, received);
+        if let Some(peers) = &changes.peers {
+            speakers.set_peers(&from(peers, inputs.source), index.announcements());
+        }
+        if !changes.routes.is_empty() {
+            speakers.update(&changes.routes, received);
+        }
+        log(&changes.services, &index);
         for event in changes.events {
             inputs.events.publish(event);
         }
@@ -117,14 +127,17 @@ fn apply(index: &mut Index, fact: Fact) {
     }
 }
 
-fn carry_out(changes: &Changes, index: &Index, speakers: &mut Speakers, received: Instant) {
-    if let Some(peers) = &changes.peers {
-        speakers.set_peers(peers, index.announcements());
-    }
-    if !changes.routes.is_empty() {
-        speakers.update(&changes.routes, received);
-    }
-    log(&changes.services, index);
+/// The peers, dialled from `source` where they name no source-address.
+fn from(peers: &[Arc<Peer>], source: Option<IpAddr>) -> Vec<Arc<Peer>> {
+    let with_source = |peer: &Arc<Peer>| match source {
+        Some(source) if peer.source.is_none() && peer.address.is_ipv4() == source.is_ipv4() => {
+            let mut peer = Peer::clone(peer);
+            peer.source = Some(source);
+            Arc::new(peer)
+        }
+        _ => Arc::clone(peer),
+    };
+    peers.iter().map(with_source).collect()
 }
 
 /// A line for each Service, or one for many: a start with 10,000 of them, times

@@ -67,14 +67,14 @@ pub(super) fn public(sources: Arc<Sources>) -> Route {
 }
 
 /// `/state` and `/log-level`: for who is on the machine.
-pub(super) fn private(sources: Arc<Sources>, level: Level) -> Route {
+pub(super) fn private(sources: Arc<Sources>, level: Option<Level>) -> Route {
     Arc::new(move |ask: Ask| {
         let (sources, level) = (Arc::clone(&sources), level.clone());
         Box::pin(async move {
-            match (ask.path.as_str(), ask.put) {
-                ("/state", false) => Answer::json(&sources.state().await),
-                ("/log-level", false) => Answer::text(level.current() + "\n"),
-                ("/log-level", true) => match level.set(&ask.body) {
+            match (ask.path.as_str(), ask.put, &level) {
+                ("/state", false, _) => Answer::json(&sources.state().await),
+                ("/log-level", false, Some(level)) => Answer::text(level.current() + "\n"),
+                ("/log-level", true, Some(level)) => match level.set(&ask.body) {
                     Ok(()) => Answer::text(level.current() + "\n"),
                     Err(error) => Answer::refuse(StatusCode::BAD_REQUEST, error + "\n"),
                 },

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -89,21 +90,7 @@ impl Wiring {
     ) -> mpsc::Sender<status::Question<AllocatorView>> {
         let instance = std::env::var("LOODS_POD_NAME").or_else(|_| std::env::var("HOSTNAME"));
         let identity = k8s::lease::identity(instance.as_deref().unwrap_or("loods"));
-        let (leader, led) = watch::channel(LeaderState::Following { holder: None });
-        let lease = k8s::lease::Options {
-            namespace: (*self.settings.namespace).into(),
-            name: LEASE.into(),
-            identity: identity.clone(),
-            timing: Timing::default(),
-            counters: Arc::clone(&self.counters),
-        };
-        // The Lease is released last, when nothing more can be written.
-        let release = CancellationToken::new();
-        let election = k8s::lease::run(self.client.clone(), lease, leader, release.clone());
-        self.parts.spawn(async {
-            election.await;
-            "Lease"
-        });
+        let (led, release) = self.leadership(&identity);
 
         let events = self.events("loods-allocator", "Allocate", &identity);
         let (questions, asked) = mpsc::channel(16);
@@ -124,6 +111,30 @@ impl Wiring {
             "allocator"
         });
         questions
+    }
+
+    /// Who leads, and the token that gives the Lease up: that is done last,
+    /// when nothing more can be written.
+    fn leadership(&mut self, identity: &str) -> (watch::Receiver<LeaderState>, CancellationToken) {
+        let (leader, led) = watch::channel(LeaderState::Following { holder: None });
+        let release = CancellationToken::new();
+        let election = if self.settings.alone {
+            k8s::lease::alone(leader, release.clone()).left_future()
+        } else {
+            let lease = k8s::lease::Options {
+                namespace: (*self.settings.namespace).into(),
+                name: LEASE.into(),
+                identity: identity.into(),
+                timing: Timing::default(),
+                counters: Arc::clone(&self.counters),
+            };
+            k8s::lease::run(self.client.clone(), lease, leader, release.clone()).right_future()
+        };
+        self.parts.spawn(async {
+            election.await;
+            "Lease"
+        });
+        (led, release)
     }
 
     pub fn speaker(
@@ -162,6 +173,7 @@ impl Wiring {
                 lb_class: self.settings.lb_class.clone(),
                 ignore_exclude_lb: self.settings.ignore_exclude_lb,
             },
+            source: self.settings.source,
             facts,
             config,
             questions: asked,

@@ -17,7 +17,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const IDLE_BUFFER: usize = 64 << 10;
 
 /// See the head of this module.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     pub stream: TcpStream,
     pub input: Vec<u8>,
     pub output: Vec<u8>,

@@ -10,11 +10,11 @@
 //! before a slow router can take it is sent once. The session tasks share no
 //! state with each other, so a slow or silent router delays nobody.
 
-mod connection;
+pub(crate) mod connection;
 mod identity;
 mod next_hop;
 mod session;
-mod socket;
+pub(crate) mod socket;
 mod view;
 
 #[cfg(test)]
@@ -28,8 +28,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::bgp::rib::Rib;
 use crate::bgp::types::{Attributes, Prefix};
@@ -50,14 +50,17 @@ pub struct Speakers {
     open: bool,
     sessions: Vec<Session>,
     /// Sessions of peers that are gone, while they say goodbye.
-    leaving: Vec<JoinHandle<()>>,
+    leaving: Vec<Task>,
 }
 
 struct Session {
     shared: Arc<Shared>,
     stop: Stop,
-    task: JoinHandle<()>,
+    task: Task,
 }
+
+/// Ends with its owner: a node that is dropped says nothing more.
+type Task = AbortOnDropHandle<()>;
 
 /// Tells a session to end, and with which words to the router.
 #[derive(Clone, Default)]
@@ -180,7 +183,7 @@ impl Speakers {
         &self,
         peer: Arc<Peer>,
         routes: &BTreeMap<Prefix, Arc<Attributes>>,
-        predecessor: Option<JoinHandle<()>>,
+        predecessor: Option<Task>,
     ) -> Session {
         let mut rib = Rib::default();
         for (prefix, attributes) in routes {
@@ -203,13 +206,13 @@ impl Speakers {
         });
         let stop = Stop::default();
         let session = supervise(Arc::clone(&shared), stop.clone());
-        let task = tokio::spawn(async move {
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
             if let Some(predecessor) = predecessor {
                 // It ends within its farewell, and never by a panic of its own.
                 let _ = predecessor.await;
             }
             session.await;
-        });
+        }));
         Session { shared, stop, task }
     }
 }
@@ -219,6 +222,7 @@ impl Speakers {
 async fn supervise(shared: Arc<Shared>, stop: Stop) {
     loop {
         let driven = tokio::spawn(session::drive(Arc::clone(&shared), stop.clone()));
+        let driven = AbortOnDropHandle::new(driven);
         let Err(failed) = driven.await else { return };
         tracing::error!(peer = %shared.name(), "internal error in this session, it starts again: {failed}");
         shared.rib().session_down();
@@ -236,7 +240,7 @@ async fn supervise(shared: Arc<Shared>, stop: Stop) {
 
 impl Session {
     /// Tells it to end, and answers what ends with it.
-    fn end(self, why: &str) -> JoinHandle<()> {
+    fn end(self, why: &str) -> Task {
         tracing::info!(peer = %self.shared.name(), "{why}");
         self.stop.now(why);
         self.task

@@ -7,15 +7,18 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::bgp::peer::PeerSettings;
-use crate::config::Peer;
+use crate::config::{Password, Peer};
 
 /// Network control traffic: DSCP CS6, what routers themselves send BGP with.
 const CS6: u32 = 0xC0;
 /// How much later than the session's own timers the kernel gives up.
 const AFTER_THE_MACHINE: Duration = Duration::from_secs(60);
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 16;
 
 /// What went wrong before or during a dial, in words for the person on call.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +89,30 @@ pub async fn dial(peer: &Peer) -> Result<TcpStream, DialError> {
         md5,
         source,
     })
+}
+
+/// Listens for speakers that dial; every segment of those in `speakers` must
+/// be signed with `password`.
+pub fn listen(
+    address: SocketAddr,
+    speakers: &[IpAddr],
+    password: Option<&Password>,
+) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    for speaker in speakers {
+        if let Some(password) = password {
+            set_md5_key(&socket, (*speaker, 0).into(), password.0.as_bytes())?;
+        }
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 /// The address from which the kernel would reach a peer now, without sending

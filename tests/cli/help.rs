@@ -6,7 +6,7 @@ use expect_test::expect_file;
 
 #[test]
 fn every_command_explains_itself() {
-    for command in ["", "run", "check"] {
+    for command in ["", "demo", "run", "check"] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
         arguments.push("--help");
         let called = loods(&arguments, "");

@@ -2,6 +2,7 @@
 //! prints, where, and the code it ends with. No root, no cluster.
 
 mod check;
+mod demo;
 mod help;
 mod run;
 

@@ -4,7 +4,7 @@
 //! rules that all attributes share: truncation, duplicates, flags.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::DecodeContext;
 use super::message::{Notification, Update};
@@ -224,7 +224,12 @@ fn judge(
     if lists_prefixes {
         return Ok(());
     }
-    judge_value(attribute.code, value, cx)
+    judge_value(attribute.code, value, cx)?;
+    if attribute.code == attribute::NEXT_HOP && update.next_hop.is_none() {
+        let octets: Option<&[u8; 4]> = value.first_chunk();
+        update.next_hop = octets.map(|octets| IpAddr::from(*octets));
+    }
+    Ok(())
 }
 
 /// The rules of RFC 7606 §7, in its order, and of the RFCs that came after.
@@ -321,26 +326,30 @@ fn judge_as_path(value: &[u8], width: usize, external: bool) -> Result<(), &'sta
 fn mp_reach(value: &[u8], found: &mut Found, update: &mut Update) -> Result<(), Fault> {
     let unreadable = || reset(subcode::OPTIONAL_ATTRIBUTE, "unreadable");
     let mut reader = Reader::new(value);
-    let mut head = || -> Result<(u16, u8, usize), Short> {
+    let mut head = || {
         let (afi, safi, len) = (reader.u16()?, reader.u8()?, usize::from(reader.u8()?));
-        reader.take(len)?;
+        let next_hop = reader.take(len)?;
         reader.u8()?; // reserved
-        Ok((afi, safi, len))
+        Ok((afi, safi, next_hop))
     };
-    let (afi, safi, next_hop_len) = head().map_err(|Short| unreadable())?;
+    let (afi, safi, next_hop) = head().map_err(|Short| unreadable())?;
     let Some(family) = nlri::family(afi, safi) else {
         found.foreign_routes = true;
         return Ok(());
     };
     let possible = match family {
         // RFC 8950 §3 lets IPv4 have an IPv6 next hop.
-        Family::Ipv4 => matches!(next_hop_len, 4 | 16 | 32),
+        Family::Ipv4 => matches!(next_hop.len(), 4 | 16 | 32),
         // RFC 2545 §3: global, or global and link-local.
-        Family::Ipv6 => matches!(next_hop_len, 16 | 32),
+        Family::Ipv6 => matches!(next_hop.len(), 16 | 32),
     };
     if !possible {
         return Err(unreadable());
     }
+    update.next_hop = match (next_hop.first_chunk::<16>(), next_hop.first_chunk::<4>()) {
+        (Some(v6), _) => Some(IpAddr::from(*v6)),
+        (None, v4) => v4.map(|v4| IpAddr::from(*v4)),
+    };
     nlri::read_all(reader, family, &mut update.reach).map_err(|Short| unreadable())
 }
 

@@ -1,5 +1,7 @@
 //! BGP messages as values.
 
+use std::net::IpAddr;
+
 use super::super::types::{Asn, Family, Prefix, RouterId};
 
 /// One BGP message (RFC 4271 §4, RFC 2918).
@@ -46,11 +48,15 @@ pub enum Capability {
     Other(u8, Vec<u8>),
 }
 
-/// What is kept of a received UPDATE: Loods counts routes and drops them.
+/// What is kept of a received UPDATE: Loods counts routes and drops them; the
+/// demo's router shows where they lead.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
     /// Prefixes announced, all families.
     pub reach: Vec<Prefix>,
+    /// Where those lead: NEXT_HOP, or the global address in MP_REACH_NLRI where
+    /// that is there.
+    pub next_hop: Option<IpAddr>,
     /// Prefixes withdrawn, all families; those that RFC 7606 treats as
     /// withdrawn among them.
     pub unreach: Vec<Prefix>,

@@ -60,6 +60,15 @@ impl LeaderState {
     }
 }
 
+/// Leads from the first moment until `release`, without a Lease: for an API
+/// that nobody shares.
+pub async fn alone(state: watch::Sender<LeaderState>, release: CancellationToken) {
+    // A century: no write of a process that nobody competes with is late.
+    let until = Instant::now() + Duration::from_secs(100 * 365 * 24 * 3600);
+    state.send_replace(LeaderState::Leading { until, term: 1 });
+    release.cancelled().await;
+}
+
 /// Which Lease, and who we are.
 #[derive(Clone, Debug)]
 pub struct Options {
