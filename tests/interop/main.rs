@@ -8,6 +8,7 @@ mod support;
 
 mod attributes;
 mod faults;
+mod files;
 mod link;
 mod more_routers;
 mod routers;
