@@ -28,6 +28,7 @@ mod entry;
 mod settle;
 #[cfg(test)]
 mod simulation;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -290,7 +290,6 @@ impl Index {
                 return;
             };
             changes.services.push(key.clone());
-            events.extend(notices::pool_is_layer2(key, entry, &before, config));
             if settled {
                 events.extend(notices::node_assigned(key, entry, &before, node_name));
             }

@@ -248,7 +248,7 @@ fn allocator(page: &mut Page, view: &AllocatorView) {
     counted(
         page,
         "loods_allocator_services",
-        "Services by reason: InPool, Orphaned, or why they have no address.",
+        "Services by reason: InPool, Orphaned, poolIsLayer2, or why they have no address.",
         view.services.iter().map(|s| s.reason.as_str()),
     );
 }

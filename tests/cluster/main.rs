@@ -19,6 +19,7 @@ mod article;
 mod configuration;
 mod daemon;
 mod endpoints;
+mod layer2;
 mod leaders;
 mod outages;
 mod restore;

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::alloc::{Allocator, Refusal, Terms};
+use crate::config::{Pool, Protocol};
 use crate::facts::{ConditionFact, IngressFact, ServiceFact};
+use crate::lb::reason::Reason;
 use crate::lb::status::StatusWrite;
 
 use super::waiting::{Need, Order};
@@ -15,6 +17,10 @@ use super::waiting::{Need, Order};
 pub(super) const IN_POOL: &str = "InPool";
 /// Reason of condition `loods.io/Allocated`: no pool has the address any more.
 pub(super) const ORPHANED: &str = "Orphaned";
+
+/// Reason of condition `loods.io/Allocated`: a pool has the address, and nobody
+/// announces it. The word that speakers show.
+pub(super) const LAYER2: &str = Reason::PoolIsLayer2.word();
 
 /// Whether, and how, a Service is ours to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +81,8 @@ pub(super) struct Entry {
     pub orphan_text: Option<Box<str>>,
     /// Whether the user was told that an address is an orphan; `None`: ask the status.
     pub orphaned: Option<bool>,
+    /// The layer 2 pool that the user was told of, if any; outer `None`: ask the status.
+    pub told_layer2: Option<Option<Arc<str>>>,
     /// An address was moved because annotation `loods.io/reassign` allows it.
     pub obeyed: bool,
     /// The word and summary of the refusal that was told to the user last.
@@ -115,6 +123,7 @@ impl Entry {
             trusted: false,
             orphan_text: None,
             orphaned: None,
+            told_layer2: None,
             obeyed: false,
             told: told.map(|c| (c.reason.clone(), c.message.clone())),
             told_foreign: false,
@@ -147,6 +156,17 @@ impl Entry {
         let mut shown = self.shown();
         shown.retain(|address| self.held.iter().all(|held| held.address != *address));
         shown
+    }
+
+    /// The pool of the first held address that is in a layer 2 pool now.
+    pub fn layer2_pool<'a>(&self, allocator: &'a Allocator) -> Option<&'a Arc<Pool>> {
+        let pools = self
+            .held
+            .iter()
+            .filter_map(|held| allocator.pool_of(held.address));
+        pools
+            .into_iter()
+            .find(|pool| pool.protocol == Protocol::Layer2)
     }
 
     /// Something shows that we wrote the addresses in the status.
@@ -253,6 +273,13 @@ impl Entry {
                 status: false,
                 reason: refusal.word().into(),
                 message: refusal.summary().into(),
+            });
+        }
+        if let Some(pool) = self.layer2_pool(allocator) {
+            return Some(ConditionFact {
+                status: true,
+                reason: LAYER2.into(),
+                message: (*pool.name).into(),
             });
         }
         let held = self.held.first()?;

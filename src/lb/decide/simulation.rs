@@ -22,7 +22,7 @@ use super::tests::{config, service};
 use super::*;
 use crate::alloc::Terms;
 use crate::bgp::types::Family;
-use crate::config::{OnRemovedPool, Pool};
+use crate::config::{OnRemovedPool, Pool, Protocol};
 use crate::facts::{FamilyPolicy, Port, TrafficPolicy, Transport};
 use crate::lb::fixture::{host_rule, ip, key, pool};
 
@@ -487,7 +487,7 @@ fn edit(fact: &mut ServiceFact, how: u8) {
     }
 }
 
-/// The pools in four states; the last moves what lost its pool.
+/// The pools in five states; one has a layer 2 pool, the last moves what lost its pool.
 fn configs() -> Vec<Arc<Config>> {
     let rule = || vec![host_rule(Some(100), &[1])];
     let a = |last: &str| pool("a", "10.0.0.1", last, rule());
@@ -501,6 +501,10 @@ fn configs() -> Vec<Arc<Config>> {
         auto_assign: false,
         ..b()
     };
+    let flat = Pool {
+        protocol: Protocol::Layer2,
+        ..a("10.0.0.3")
+    };
     let mut moving = (*config(vec![b()])).clone();
     moving.on_removed_pool = OnRemovedPool::Reassign;
     vec![
@@ -510,6 +514,7 @@ fn configs() -> Vec<Arc<Config>> {
             pool("b", "10.0.0.2", "10.0.0.4", rule()),
             a("10.0.0.1"),
         ]),
+        config(vec![flat, b()]),
         Arc::new(moving),
     ]
 }

@@ -1,5 +1,7 @@
 //! One case at a time: a Service, what is decided, what is told.
 
+mod layer2;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 

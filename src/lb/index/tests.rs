@@ -550,7 +550,7 @@ fn events_are_off_in_big_clusters_and_while_the_size_is_unknown() {
 }
 
 #[test]
-fn an_address_in_a_layer_2_pool_is_told_once() {
+fn an_address_in_a_layer_2_pool_is_withdrawn_and_the_allocator_tells() {
     let flat = Pool {
         protocol: Protocol::Layer2,
         ..pool("flat", "192.0.2.0", "192.0.2.255", vec![])
@@ -561,16 +561,10 @@ fn an_address_in_a_layer_2_pool_is_told_once() {
     assert_eq!(shown(&index.take()), "+192.0.2.1/32");
     index.config(config(vec![peer("10.0.0.1")], vec![flat]));
     let changes = index.take();
-    assert_eq!(shown(&changes), "-192.0.2.1/32");
-    assert_eq!(told(&changes), ["Warning NotAnnounced default/web"]);
-    let note = &changes.events[0].note;
-    assert!(
-        note.starts_with("poolIsLayer2: 192.0.2.1") && note.contains("\"flat\""),
-        "{note}"
+    assert_eq!(
+        (shown(&changes).as_str(), told(&changes).len()),
+        ("-192.0.2.1/32", 0)
     );
-    index.slice(Fact::Delete(key("web-1")));
-    list_services(&mut index, [local_service("web", &["192.0.2.1"])]);
-    assert_eq!(told(&index.take()).len(), 0);
     assert_eq!(outcome(&index, "web"), Err(Reason::PoolIsLayer2));
 }
 
