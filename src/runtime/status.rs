@@ -165,7 +165,7 @@ fn api_server(page: &mut Page, counters: &Counters) {
         ),
         (
             "loods_k8s_patch_conflicts_total",
-            "Status patches refused since the Service had changed or was gone.",
+            "Status patches refused since the Service had changed.",
             &counters.patch_conflicts,
         ),
         (

@@ -21,6 +21,7 @@ mod daemon;
 mod endpoints;
 mod layer2;
 mod leaders;
+mod leaving;
 mod outages;
 mod restore;
 mod rights;

@@ -268,13 +268,13 @@ where
             "ADDED" | "MODIFIED" => match self.subject.fact(json) {
                 Ok(Some(fact)) => Some(Event::Apply(fact)),
                 // It may have been of interest before.
-                Ok(None) => Some(Event::Delete(S::key(named.namespace(), named.name()))),
+                Ok(None) => Some(gone::<S>(&named)),
                 Err(error) => {
                     self.skip(line.object, &error);
                     None
                 }
             },
-            "DELETED" => Some(Event::Delete(S::key(named.namespace(), named.name()))),
+            "DELETED" => Some(gone::<S>(&named)),
             // BOOKMARK brings a version and nothing else; so does a word of the future.
             _ => None,
         };
@@ -343,4 +343,11 @@ where
             tracing::info!(kind = S::PLURAL, "news from the API server again");
         }
     }
+}
+
+/// The version in a DELETED event is that of the change: also where the object
+/// is shown as it was when it still was one of those that are watched.
+fn gone<S: Subject>(named: &Named<'_>) -> Event<S::Fact, S::Key> {
+    let key = S::key(named.namespace(), named.name());
+    Event::Delete(key, named.resource_version().into())
 }

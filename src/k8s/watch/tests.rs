@@ -35,7 +35,7 @@ fn say(event: Event<ServiceFact, ServiceKey>) -> String {
     match event {
         Event::Begin => "begin".into(),
         Event::Apply(fact) => format!("{}@{}", fact.key, fact.resource_version),
-        Event::Delete(key) => format!("-{key}"),
+        Event::Delete(key, _) => format!("-{key}"),
         Event::End => "end".into(),
         Event::Rewound => "rewound".into(),
     }
@@ -310,7 +310,7 @@ async fn an_object_no_longer_of_interest_is_deleted() {
     }
     watch.abort();
     assert!(
-        matches!(&events[..], [Event::Begin, Event::End, Event::Apply(fact), Event::Delete(key)]
+        matches!(&events[..], [Event::Begin, Event::End, Event::Apply(fact), Event::Delete(key, _)]
         if fact.service == ServiceKey::new("d", "web") && key.name() == "s")
     );
 }

@@ -193,27 +193,38 @@ impl Entry {
 
     /// What should be written, if the status is not as wanted.
     pub fn wanted_write(&self, allocator: &Allocator) -> Option<StatusWrite> {
-        let mut write = StatusWrite {
-            key: self.fact.key.clone(),
-            uid: self.fact.uid.clone(),
-            resource_version: self.fact.resource_version.clone(),
-            ingress: None,
-            condition: None,
-            drop_condition: false,
-            orphan_attributes: None,
-            clear_reassign: false,
-        };
+        let mut write = self.write_on(self.fact.resource_version.clone());
         match self.standing {
             Standing::Ours => self.ours(allocator, &mut write),
             Standing::NotLoadBalancer => self.clear(&mut write),
             Standing::OtherClass | Standing::ForeignStatus => return None,
         }
-        let changes = write.ingress.is_some()
-            || write.condition.is_some()
-            || write.drop_condition
-            || write.orphan_attributes.is_some()
-            || write.clear_reassign;
-        changes.then_some(write)
+        changes(&write).then_some(write)
+    }
+
+    /// What takes away all that is ours from a Service that is no longer
+    /// watched, if it is still there, at `version`.
+    pub fn farewell(&self, version: Box<str>) -> Option<StatusWrite> {
+        // What was being deleted is gone, and "" is the version of nothing.
+        if self.standing != Standing::Ours || self.fact.deleting || version.is_empty() {
+            return None;
+        }
+        let mut write = self.write_on(version);
+        self.clear(&mut write);
+        changes(&write).then_some(write)
+    }
+
+    fn write_on(&self, resource_version: Box<str>) -> StatusWrite {
+        StatusWrite {
+            key: self.fact.key.clone(),
+            uid: self.fact.uid.clone(),
+            resource_version,
+            ingress: None,
+            condition: None,
+            drop_condition: false,
+            orphan_attributes: None,
+            clear_reassign: false,
+        }
     }
 
     fn ours(&self, allocator: &Allocator, write: &mut StatusWrite) {
@@ -289,6 +300,14 @@ impl Entry {
             message: (*held.pool).into(),
         })
     }
+}
+
+fn changes(write: &StatusWrite) -> bool {
+    write.ingress.is_some()
+        || write.condition.is_some()
+        || write.drop_condition
+        || write.orphan_attributes.is_some()
+        || write.clear_reassign
 }
 
 /// The fact as it is once the write was accepted.

@@ -118,9 +118,9 @@ fn a_route_follows_its_endpoints() {
     assert_eq!(index.take(), Changes::default());
     index.slice(Fact::Apply(slice("web-2", "web", 1, 0)));
     assert_eq!(shown(&index.take()), "+192.0.2.1/32");
-    index.slice(Fact::Delete(key("web-1")));
+    index.slice(Fact::Delete(key("web-1"), Box::default()));
     assert_eq!(shown(&index.take()), "");
-    index.slice(Fact::Delete(key("web-2")));
+    index.slice(Fact::Delete(key("web-2"), Box::default()));
     assert_eq!(shown(&index.take()), "-192.0.2.1/32");
     assert_eq!(index.announcements().len(), 0);
 }
@@ -197,7 +197,7 @@ fn an_address_whose_pool_vanishes_stays_as_it_was_until_the_status_says_more() {
     index.config(config(vec![peer("10.0.0.1")], vec![]));
     assert_eq!(shown(&index.take()), "");
     // Its endpoints come and go: it is still the same promise.
-    index.slice(Fact::Delete(key("web-1")));
+    index.slice(Fact::Delete(key("web-1"), Box::default()));
     assert_eq!(shown(&index.take()), "-192.0.2.1/32");
     index.slice(Fact::Apply(slice("web-1", "web", 0, 1)));
     assert_eq!(shown(&index.take()), "+192.0.2.1/32");
@@ -253,9 +253,9 @@ fn services_of_one_prefix_are_merged_also_those_that_this_node_does_not_announce
         "",
         "the union is the same whoever is here"
     );
-    index.slice(Fact::Delete(key("high-1")));
+    index.slice(Fact::Delete(key("high-1"), Box::default()));
     assert_eq!(shown(&index.take()), "");
-    index.service(Fact::Delete(key("high")));
+    index.service(Fact::Delete(key("high"), Box::default()));
     assert_eq!(shown(&index.take()), "+192.0.2.0/24");
     let alone = attributes(None, &[1]);
     assert_eq!(*index.announcements()[&prefix("192.0.2.0/24")], alone);
@@ -311,7 +311,7 @@ fn peers_are_those_that_select_this_node_in_the_order_of_the_config() {
         Some("10.0.0.9 10.0.0.2")
     );
     // A Node object that goes while we run changes nothing.
-    index.node(Fact::Delete(NODE.into()));
+    index.node(Fact::Delete(NODE.into(), Box::default()));
     assert_eq!(index.take(), Changes::default());
 }
 
@@ -412,7 +412,8 @@ fn work_is_proportional_to_what_a_fact_touches() {
         0
     );
     assert_eq!(
-        cost(&mut index, |index| index.service(Fact::Delete(key("s7")))),
+        cost(&mut index, |index| index
+            .service(Fact::Delete(key("s7"), Box::default()))),
         0
     );
     let peers_only = {
