@@ -88,6 +88,7 @@ pub async fn run<S, M, W>(
         highest: Highest::default(),
         rewound: false,
         backoff: Backoff::new(Duration::from_millis(800), Duration::from_secs(30)),
+        relists: Backoff::new(Duration::from_millis(800), Duration::from_secs(30)),
         trouble: None,
     };
     let Err(Closed) = watch.run().await;
@@ -103,6 +104,9 @@ struct Watch<S, M, W> {
     /// The history went backwards, and the receiver does not know it yet.
     rewound: bool,
     backoff: Backoff,
+    /// Apart from that of errors: a server that is back after an hour knows no
+    /// old version, and is not to be left alone for that.
+    relists: Backoff,
     /// The kind of error logged last, while it lasts.
     trouble: Option<String>,
 }
@@ -164,13 +168,13 @@ where
     async fn watch(&mut self, mut version: String) -> Result<(), Closed> {
         loop {
             match self.follow(&mut version).await? {
-                End::InTime => self.backoff.reset(),
+                End::InTime => self.calm(),
                 End::Gone => {
                     tracing::info!(
                         kind = S::PLURAL,
                         "the server no longer knows our version: listing again"
                     );
-                    sleep(self.backoff.next(fraction())).await;
+                    sleep(self.relists.next(fraction())).await;
                     return Ok(());
                 }
                 End::Older => return Ok(()),
@@ -282,7 +286,7 @@ where
             self.counters.updates.add_one();
             self.send(event).await?;
         }
-        self.backoff.reset();
+        self.calm();
         if !named.resource_version().is_empty() {
             named.resource_version().clone_into(version);
         }
@@ -336,6 +340,12 @@ where
         }
         let asked_for = error.retry_after().unwrap_or_default().min(LONGEST_AWAY);
         sleep(self.backoff.next(fraction()).max(asked_for)).await;
+    }
+
+    /// The watch does what it should: the next trouble is a new one.
+    fn calm(&mut self) {
+        self.backoff.reset();
+        self.relists.reset();
     }
 
     fn recovered(&mut self) {
