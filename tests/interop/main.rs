@@ -9,6 +9,7 @@ mod support;
 mod attributes;
 mod faults;
 mod link;
+mod link_local;
 mod more_routers;
 mod routers;
 mod sessions;
