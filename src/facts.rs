@@ -20,8 +20,9 @@ pub enum Event<T, K> {
     Begin,
     /// The object is there, as given.
     Apply(T),
-    /// The object is gone.
-    Delete(K),
+    /// The object is gone, or no longer one of those that are watched; and its
+    /// version since, if the watch told. Which of the two, a watch does not tell.
+    Delete(K, Box<str>),
     /// The list is complete.
     End,
 }

@@ -33,7 +33,7 @@ pub struct Counters {
     pub regressions: Counter,
     /// Status patches that the server took.
     pub patches: Counter,
-    /// Status patches refused since the Service had changed or was gone.
+    /// Status patches refused since the Service had changed.
     pub patch_conflicts: Counter,
     /// Status patches that failed otherwise.
     pub patch_errors: Counter,

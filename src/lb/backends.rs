@@ -110,7 +110,7 @@ impl Backends {
             Event::Rewound => {}
             Event::Begin => self.generation = self.generation.wrapping_add(1),
             Event::Apply(fact) => self.apply(fact, &mut touched),
-            Event::Delete(key) => self.delete(&key, &mut touched),
+            Event::Delete(key, _) => self.delete(&key, &mut touched),
             Event::End => {
                 self.listed = true;
                 let unseen = |slice: &Slice| slice.generation != self.generation;

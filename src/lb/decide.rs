@@ -28,6 +28,7 @@ mod entry;
 mod settle;
 #[cfg(test)]
 mod simulation;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -58,7 +59,7 @@ pub struct Settings {
 /// What became due.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// To be written, older Services first; at most one for each.
+    /// To be written, at most one for each Service: those that left, then older ones first.
     pub writes: Vec<StatusWrite>,
     /// To be told, in the order in which it was decided.
     pub events: Vec<Event>,
@@ -74,6 +75,8 @@ pub struct Decider {
     waiting: Waiting,
     /// Whose status may differ from what is wanted.
     dirty: BTreeSet<Order>,
+    /// For Services that are gone, or not of type LoadBalancer any more.
+    farewells: Vec<StatusWrite>,
     events: Vec<Event>,
     /// Counts relists.
     round: u64,
@@ -100,6 +103,7 @@ impl Decider {
             services: BTreeMap::new(),
             waiting: Waiting::default(),
             dirty: BTreeSet::new(),
+            farewells: Vec::new(),
             events: Vec::new(),
             round: 0,
             relisting: false,
@@ -132,7 +136,7 @@ impl Decider {
                 self.relisting = true;
             }
             facts::Event::Apply(fact) => self.apply(fact),
-            facts::Event::Delete(key) => self.forget(&key),
+            facts::Event::Delete(key, version) => self.leave(&key, version),
             facts::Event::End => {
                 if std::mem::take(&mut self.relisting) {
                     let gone: Vec<ServiceKey> = self
@@ -160,7 +164,9 @@ impl Decider {
     /// What became due since the last call. A write replaces an earlier one of
     /// the same Service that was not sent yet.
     pub fn take(&mut self) -> Outcome {
-        let mut writes = Vec::new();
+        let mut writes = std::mem::take(&mut self.farewells);
+        // One that is back, or made again under its name, is decided on anew.
+        writes.retain(|write| !self.services.contains_key(&write.key));
         for (_, key) in std::mem::take(&mut self.dirty) {
             let Some(entry) = self.services.get_mut(&key) else {
                 continue;
@@ -270,6 +276,17 @@ impl Decider {
         self.services
             .insert(key.clone(), Box::new(Entry::new(fact, self.round)));
         self.settle(&key, None);
+    }
+
+    /// The watch does not tell a Service that was deleted from one of another
+    /// type since, on which our words would stay for ever. So both are bid
+    /// farewell to: on this very version or not at all, and once, since nothing
+    /// more is heard of it.
+    fn leave(&mut self, key: &ServiceKey, version: Box<str>) {
+        let entry = self.services.get(key);
+        self.farewells
+            .extend(entry.and_then(|entry| entry.farewell(version)));
+        self.forget(key);
     }
 
     fn forget(&mut self, key: &ServiceKey) {

@@ -127,7 +127,7 @@ impl Index {
             facts::Event::Rewound => {}
             facts::Event::Begin => self.generation = self.generation.wrapping_add(1),
             facts::Event::Apply(fact) => self.apply(fact),
-            facts::Event::Delete(key) => {
+            facts::Event::Delete(key, _) => {
                 if let Some((key, mut entry)) = self.services.remove_entry(&key) {
                     entry.clear(&mut self.prefixes);
                     self.gone.insert(key);
@@ -290,7 +290,6 @@ impl Index {
                 return;
             };
             changes.services.push(key.clone());
-            events.extend(notices::pool_is_layer2(key, entry, &before, config));
             if settled {
                 events.extend(notices::node_assigned(key, entry, &before, node_name));
             }

@@ -1,23 +1,19 @@
 //! What a speaker tells users: Events about Services, made only from changes.
 //!
-//! Three things are worth an Event from a node. That it starts to announce a
+//! Two things are worth an Event from a node. That it starts to announce a
 //! Service of policy Local (of policy Cluster every node does, at once, and
-//! the address is the news, not the node). That an address will never be
-//! announced, since its pool is layer 2. That a prefix goes out with other
+//! the address is the news, not the node). That a prefix goes out with other
 //! attributes than a Service's own pool asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::advertise::Verdict;
 use super::entry::Entry;
 use super::event::{Event, EventKind};
 use super::prefixes::{Prefixes, same_on_the_wire};
-use super::reason::Reason;
 use crate::bgp::types::{Attributes, Prefix};
-use crate::config::Config;
 use crate::facts::{ServiceKey, TrafficPolicy};
 
 /// This node announces a Service of policy Local, and did not before.
@@ -37,33 +33,6 @@ pub(super) fn node_assigned(
         .collect();
     let note = format!("node \"{node}\" announces {} by BGP", prefixes.join(", "));
     (!prefixes.is_empty()).then(|| event(key, entry, EventKind::Normal, "nodeAssigned", note))
-}
-
-/// An address lies in a pool of layer 2, and did not before.
-pub(super) fn pool_is_layer2<'a>(
-    key: &'a ServiceKey,
-    entry: &'a Entry,
-    before: &'a [Verdict],
-    config: &'a Config,
-) -> impl Iterator<Item = Event> + 'a {
-    let layer2 = |verdicts: &'a [Verdict]| {
-        let of_layer2 = |verdict: &&Verdict| verdict.refusal == Some(Reason::PoolIsLayer2);
-        verdicts
-            .iter()
-            .filter(of_layer2)
-            .map(|verdict| verdict.address)
-    };
-    let known: BTreeSet<IpAddr> = layer2(before).collect();
-    layer2(&entry.verdicts)
-        .filter(move |address| !known.contains(address))
-        .map(move |address| {
-            let pool = config.pool_of(address).map_or("", |pool| &*pool.name);
-            let note = format!(
-                "{}: {address} is not announced: pool \"{pool}\" has protocol layer2, and Loods announces by BGP only; set protocol: bgp in the pool",
-                Reason::PoolIsLayer2
-            );
-            event(key, entry, EventKind::Warning, "NotAnnounced", note)
-        })
 }
 
 /// Notes which prefixes of a Service go out with other attributes than it

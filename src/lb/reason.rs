@@ -56,7 +56,7 @@ impl Reason {
     ];
 
     /// The word, as users and their alerts know it.
-    pub fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             Reason::NotLoadBalancer => "notLoadBalancer",
             Reason::OtherClass => "otherClass",

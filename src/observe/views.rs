@@ -87,7 +87,7 @@ pub struct AllocationView {
     pub service: String,
     /// Its addresses.
     pub addresses: Vec<String>,
-    /// InPool, Orphaned, or why it has none: one word.
+    /// InPool, Orphaned, poolIsLayer2, or why it has none: one word.
     pub reason: String,
     /// The pool, or the reason in a sentence.
     pub message: String,

@@ -356,7 +356,7 @@ async fn first_list(facts: &mut mpsc::Receiver<ServiceEvent>) -> Option<Vec<Serv
             // A list that failed half-way begins again.
             Event::Begin => services.clear(),
             Event::Apply(fact) => services.push(fact),
-            Event::Rewound | Event::Delete(_) => {}
+            Event::Rewound | Event::Delete(..) => {}
             Event::End => return Some(services),
         }
     }

@@ -102,7 +102,7 @@ impl Sight {
                 )
             }
             Event::End if self.listed => None,
-            Event::End | Event::Delete(()) => Some(Seen::Missing),
+            Event::End | Event::Delete(..) => Some(Seen::Missing),
         }
     }
 }

@@ -165,7 +165,7 @@ fn api_server(page: &mut Page, counters: &Counters) {
         ),
         (
             "loods_k8s_patch_conflicts_total",
-            "Status patches refused since the Service had changed or was gone.",
+            "Status patches refused since the Service had changed.",
             &counters.patch_conflicts,
         ),
         (
@@ -248,7 +248,7 @@ fn allocator(page: &mut Page, view: &AllocatorView) {
     counted(
         page,
         "loods_allocator_services",
-        "Services by reason: InPool, Orphaned, or why they have no address.",
+        "Services by reason: InPool, Orphaned, poolIsLayer2, or why they have no address.",
         view.services.iter().map(|s| s.reason.as_str()),
     );
 }

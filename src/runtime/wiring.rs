@@ -158,7 +158,7 @@ impl Wiring {
                 Event::Rewound => Event::Rewound,
                 Event::Begin => Event::Begin,
                 Event::Apply(fact) => Event::Apply(fact),
-                Event::Delete(()) => Event::Delete(name.clone()),
+                Event::Delete((), version) => Event::Delete(name.clone(), version),
                 Event::End => Event::End,
             };
             (Instant::now(), Fact::Node(event))

@@ -169,7 +169,13 @@ fn prepare(peer: &Peer, remote: SocketAddr) -> Result<Socket, DialError> {
         })?;
     }
     if let Some(address) = peer.source {
-        let local = SockAddr::from(SocketAddr::new(address, 0));
+        let local = SockAddr::from(match (address, remote) {
+            // A link-local address is one of a link: the peer's.
+            (IpAddr::V6(v6), SocketAddr::V6(remote)) if v6.is_unicast_link_local() => {
+                SocketAddrV6::new(v6, 0, 0, remote.scope_id()).into()
+            }
+            _ => SocketAddr::new(address, 0),
+        });
         socket.bind(&local).map_err(|source| DialError::Source {
             address,
             peer: remote,

@@ -306,28 +306,6 @@ fn of_two_holders_of_one_address_the_older_keeps_it_and_the_other_is_told() {
 
 #[test]
 #[ignore = "needs root: tests/run runs it"]
-fn addresses_of_a_layer2_pool_are_given_out_and_not_announced_and_the_user_is_told() {
-    let mut stage = Stage::with(
-        Through::Tls,
-        &PEERS_AND_POOL.replace("protocol: bgp", "protocol: layer2"),
-    );
-    let from = stage.now();
-    stage.service("web", json!({}));
-    stage.pod("web", 1);
-    stage.wait_addresses(&[("web", "1.2.3.4")]);
-    let note = stage.wait_told("web", "NotAnnounced");
-    assert!(
-        note.starts_with("poolIsLayer2: ") && note.contains("protocol: bgp"),
-        "{note}"
-    );
-    stage.configure(PEERS_AND_POOL);
-    stage.wait_route("1.2.3.4/32", &[1]);
-    let wanted = crate::stage::announced("1.2.3.4/32", &stage.at(&[1]));
-    stage.assert_heard(from, wanted);
-}
-
-#[test]
-#[ignore = "needs root: tests/run runs it"]
 fn a_pair_of_addresses_is_announced_over_sessions_of_each_family() {
     let dual = PEERS_AND_POOL.replace("1.2.3.4-1.2.3.8", "1.2.3.4-1.2.3.8\n  - 2001:db8:1::4/126");
     let mut stage = Stage::with(Through::Tls, &dual);

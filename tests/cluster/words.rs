@@ -9,7 +9,7 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// How many Events of this reason a Service has.
-fn count(stage: &Stage, service: &str, reason: &str) -> usize {
+pub fn count(stage: &Stage, service: &str, reason: &str) -> usize {
     let events = stage.events("Service", service);
     events.iter().filter(|event| event.1 == reason).count()
 }

@@ -21,11 +21,9 @@ impl Link {
         Link { lab, router, node }
     }
 
-    /// FRR with `asn`, `NODE` replaced by the node's IPv4 and `NODE6` by its IPv6 address.
+    /// FRR with `asn`, `NODE` and its like replaced by the node's addresses.
     pub fn frr(&self, asn: u32, lines: &str) -> Frr {
-        let lines = lines
-            .replace("NODE6", &self.node6())
-            .replace("NODE", &self.node4());
+        let lines = fill_in(lines, "NODE", &self.node);
         let config = format!(
             "hostname router\n{}router bgp {asn}\n bgp router-id 198.19.0.2\n no bgp ebgp-requires-policy\n\
              no bgp default ipv4-unicast\n bgp log-neighbor-changes\n{lines}\n",
@@ -36,9 +34,7 @@ impl Link {
 
     /// BIRD with one BGP protocol `node`; `lines` are what differs.
     pub fn bird(&self, protocol: &str) -> Bird {
-        let protocol = protocol
-            .replace("NODE6", &self.node6())
-            .replace("NODE", &self.node4());
+        let protocol = fill_in(protocol, "NODE", &self.node);
         Bird::start(
             &self.router,
             &format!(
@@ -49,11 +45,10 @@ impl Link {
         )
     }
 
-    /// The speaker; `peer` are the lines of the one peer, `ROUTER` and `ROUTER6` replaced.
+    /// The speaker; `peer` are the lines of the one peer, `ROUTER` and its like
+    /// replaced by the router's addresses.
     pub fn speaker(&self, peer: &str) -> Announcer {
-        let peer = peer
-            .replace("ROUTER6", &self.router.v6.to_string())
-            .replace("ROUTER", &self.router.v4.to_string());
+        let peer = fill_in(peer, "ROUTER", &self.router);
         let lines: Vec<&str> = peer.trim().lines().collect();
         let config = format!("peers:\n- {}\n", lines.join("\n  "));
         Announcer::start(&self.lab, &self.node, &config)
@@ -66,6 +61,19 @@ impl Link {
     pub fn node6(&self) -> String {
         self.node.v6.to_string()
     }
+}
+
+/// Puts a host's IPv4 address in place of `WORD`, its IPv6 address in place of
+/// `WORD6` and its link-local one in place of `WORDLL`.
+fn fill_in(text: &str, word: &str, host: &Host) -> String {
+    let mut text = text.to_string();
+    let link_local = format!("{word}LL");
+    // It may be used only a second or two after the link is up.
+    if text.contains(&link_local) {
+        text = text.replace(&link_local, &host.link_local().to_string());
+    }
+    let text = text.replace(&format!("{word}6"), &host.v6.to_string());
+    text.replace(word, &host.v4.to_string())
 }
 
 /// FRR's lines for the one internal neighbour of the article.

@@ -10,6 +10,7 @@ mod attributes;
 mod faults;
 mod files;
 mod link;
+mod link_local;
 mod more_routers;
 mod routers;
 mod sessions;

@@ -111,7 +111,7 @@ fn five_thousand_routes_come_and_go_at_once_on_one_session() {
 
     speaker.tell("clear 5000 10.1.0.0");
     wait::until("FRR has none", || received(&frr, &link, 0));
-    // FRR counts a withdrawn path at once and takes it out of its table later.
+    // It counts a withdrawn route at once, and takes it from its table later.
     wait::until("FRR's table is empty", || {
         let left = frr.table("ipv4").len();
         wait::check(left == 0, left)

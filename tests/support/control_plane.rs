@@ -108,6 +108,13 @@ impl ControlPlane {
         });
     }
 
+    /// Starts kube-controller-manager anew: after a long outage it would wait
+    /// for up to a minute before it asks again.
+    pub fn restart_controllers(&mut self) {
+        self.controllers.kill();
+        self.controllers = start_controllers(&self.host, &self.programs, &self.dir);
+    }
+
     /// Keeps a copy of etcd's data, to be put back by [`Self::restore`].
     pub fn back_up(&mut self) {
         self.etcd.kill();
@@ -133,7 +140,7 @@ impl ControlPlane {
             .arg(self.dir.join("etcd")));
         self.etcd = start_etcd(&self.host, &self.programs, &self.dir);
         self.start_api();
-        self.controllers = start_controllers(&self.host, &self.programs, &self.dir);
+        self.restart_controllers();
     }
 
     /// `kubectl`, as the user has it: what it prints on both outputs, or its failure.

@@ -200,6 +200,13 @@ impl Frr {
             .collect()
     }
 
+    /// The version of a family's table: each change of a best path raises it.
+    #[track_caller]
+    pub fn table_version(&self, family: &str) -> u64 {
+        let answer = self.json(&format!("show bgp {family} unicast json"));
+        answer["tableVersion"].as_u64().expect("FRR counts")
+    }
+
     /// Waits until `prefix` is announced by exactly these peers (none: gone).
     #[track_caller]
     pub fn wait_route(&self, prefix: &str, peers: &[String]) {

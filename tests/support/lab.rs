@@ -7,6 +7,7 @@
 //! when the laboratory is dropped, when the test panics, and when the test is
 //! killed. It ends only processes that live in this laboratory's namespaces.
 
+use super::wait;
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -159,6 +160,21 @@ impl Host {
                 "nodad",
             ],
         );
+    }
+
+    /// The link-local address of `eth0`, once it may be used.
+    #[track_caller]
+    pub fn link_local(&self) -> Ipv6Addr {
+        let show = [
+            "-6", "-o", "address", "show", "dev", "eth0", "scope", "link",
+        ];
+        wait::until(&format!("{} has a link-local address", self.name), || {
+            let shown = self.run("ip", &show);
+            wait::check(!shown.contains("tentative"), &shown)?;
+            let mut words = shown.split_whitespace();
+            let address = words.find_map(|word| word.split_once('/')?.0.parse().ok());
+            address.ok_or(shown.clone())
+        })
     }
 
     /// A command that will run in this namespace, as root. `nsenter` replaces

@@ -295,7 +295,9 @@ fn refused(error: &ApiError) -> (Outcome, Landing) {
 fn count(counters: &Counters, outcome: &Outcome) {
     match outcome {
         Outcome::Written { .. } => counters.patches.add_one(),
-        Outcome::Conflict | Outcome::Gone => counters.patch_conflicts.add_one(),
+        Outcome::Conflict => counters.patch_conflicts.add_one(),
+        // A deleted Service that was bid farewell to.
+        Outcome::Gone => {}
         _ => counters.patch_errors.add_one(),
     }
 }

@@ -88,6 +88,7 @@ pub async fn run<S, M, W>(
         highest: Highest::default(),
         rewound: false,
         backoff: Backoff::new(Duration::from_millis(800), Duration::from_secs(30)),
+        relists: Backoff::new(Duration::from_millis(800), Duration::from_secs(30)),
         trouble: None,
     };
     let Err(Closed) = watch.run().await;
@@ -103,6 +104,9 @@ struct Watch<S, M, W> {
     /// The history went backwards, and the receiver does not know it yet.
     rewound: bool,
     backoff: Backoff,
+    /// Apart from that of errors: a server that is back after an hour knows no
+    /// old version, and is not to be left alone for that.
+    relists: Backoff,
     /// The kind of error logged last, while it lasts.
     trouble: Option<String>,
 }
@@ -164,13 +168,13 @@ where
     async fn watch(&mut self, mut version: String) -> Result<(), Closed> {
         loop {
             match self.follow(&mut version).await? {
-                End::InTime => self.backoff.reset(),
+                End::InTime => self.calm(),
                 End::Gone => {
                     tracing::info!(
                         kind = S::PLURAL,
                         "the server no longer knows our version: listing again"
                     );
-                    sleep(self.backoff.next(fraction())).await;
+                    sleep(self.relists.next(fraction())).await;
                     return Ok(());
                 }
                 End::Older => return Ok(()),
@@ -268,13 +272,13 @@ where
             "ADDED" | "MODIFIED" => match self.subject.fact(json) {
                 Ok(Some(fact)) => Some(Event::Apply(fact)),
                 // It may have been of interest before.
-                Ok(None) => Some(Event::Delete(S::key(named.namespace(), named.name()))),
+                Ok(None) => Some(gone::<S>(&named)),
                 Err(error) => {
                     self.skip(line.object, &error);
                     None
                 }
             },
-            "DELETED" => Some(Event::Delete(S::key(named.namespace(), named.name()))),
+            "DELETED" => Some(gone::<S>(&named)),
             // BOOKMARK brings a version and nothing else; so does a word of the future.
             _ => None,
         };
@@ -282,7 +286,7 @@ where
             self.counters.updates.add_one();
             self.send(event).await?;
         }
-        self.backoff.reset();
+        self.calm();
         if !named.resource_version().is_empty() {
             named.resource_version().clone_into(version);
         }
@@ -338,9 +342,22 @@ where
         sleep(self.backoff.next(fraction()).max(asked_for)).await;
     }
 
+    /// The watch does what it should: the next trouble is a new one.
+    fn calm(&mut self) {
+        self.backoff.reset();
+        self.relists.reset();
+    }
+
     fn recovered(&mut self) {
         if self.trouble.take().is_some() {
             tracing::info!(kind = S::PLURAL, "news from the API server again");
         }
     }
+}
+
+/// The version in a DELETED event is that of the change: also where the object
+/// is shown as it was when it still was one of those that are watched.
+fn gone<S: Subject>(named: &Named<'_>) -> Event<S::Fact, S::Key> {
+    let key = S::key(named.namespace(), named.name());
+    Event::Delete(key, named.resource_version().into())
 }

@@ -35,7 +35,7 @@ fn say(event: Event<ServiceFact, ServiceKey>) -> String {
     match event {
         Event::Begin => "begin".into(),
         Event::Apply(fact) => format!("{}@{}", fact.key, fact.resource_version),
-        Event::Delete(key) => format!("-{key}"),
+        Event::Delete(key, version) => format!("-{key}@{version}"),
         Event::End => "end".into(),
         Event::Rewound => "rewound".into(),
     }
@@ -97,7 +97,7 @@ async fn a_list_comes_page_by_page_and_the_watch_follows_on() {
         ),
     ])
     .await;
-    assert_eq!(run.events, "begin d/a@1 d/b@2 d/c@3 end d/a@6 -d/b");
+    assert_eq!(run.events, "begin d/a@1 d/b@2 d/c@3 end d/a@6 -d/b@7");
     assert_eq!(
         run.asked, "list list+p2 watch@5 watch@9",
         "a watch that ends in time goes on without a probe"
@@ -206,6 +206,38 @@ async fn a_server_that_fails_is_asked_again_later_and_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_is_back_after_long_and_knows_no_old_version_is_listed_at_once() {
+    let away = || Reply::refused(503).retry_after(40);
+    let script = vec![
+        list(5, "", &[service("a", 1)]),
+        away(),
+        away(),
+        away(),
+        away(),
+        away(),
+        away(),
+        list(9, "", &[]),
+        Reply::refused(410),
+        list(9, "", &[service("a", 8)]),
+    ];
+    let run = play(script).await;
+    assert_eq!(run.events, "begin d/a@1 end begin d/a@8 end");
+    // Six times Retry-After, and the first of the waits before a list.
+    assert!(run.took < Duration::from_secs(242), "{:?}", run.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_forgets_each_version_at_once_is_listed_later_and_later() {
+    let mut script = vec![list(5, "", &[])];
+    for _ in 0..6 {
+        script.extend([Reply::refused(410), list(5, "", &[])]);
+    }
+    let run = play(script).await;
+    // At least half of 0.8, 1.6, 3.2, 6.4, 12.8 and 25.6.
+    assert!(run.took >= Duration::from_secs(25), "{:?}", run.took);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_page_that_fails_begins_the_list_anew() {
     let run = play(vec![
         list(5, "p2", &[service("a", 1)]),
@@ -310,7 +342,7 @@ async fn an_object_no_longer_of_interest_is_deleted() {
     }
     watch.abort();
     assert!(
-        matches!(&events[..], [Event::Begin, Event::End, Event::Apply(fact), Event::Delete(key)]
+        matches!(&events[..], [Event::Begin, Event::End, Event::Apply(fact), Event::Delete(key, _)]
         if fact.service == ServiceKey::new("d", "web") && key.name() == "s")
     );
 }

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::alloc::{Allocator, Refusal, Terms};
+use crate::config::{Pool, Protocol};
 use crate::facts::{ConditionFact, IngressFact, ServiceFact};
+use crate::lb::reason::Reason;
 use crate::lb::status::StatusWrite;
 
 use super::waiting::{Need, Order};
@@ -15,6 +17,10 @@ use super::waiting::{Need, Order};
 pub(super) const IN_POOL: &str = "InPool";
 /// Reason of condition `loods.io/Allocated`: no pool has the address any more.
 pub(super) const ORPHANED: &str = "Orphaned";
+
+/// Reason of condition `loods.io/Allocated`: a pool has the address, and nobody
+/// announces it. The word that speakers show.
+pub(super) const LAYER2: &str = Reason::PoolIsLayer2.word();
 
 /// Whether, and how, a Service is ours to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +81,8 @@ pub(super) struct Entry {
     pub orphan_text: Option<Box<str>>,
     /// Whether the user was told that an address is an orphan; `None`: ask the status.
     pub orphaned: Option<bool>,
+    /// The layer 2 pool that the user was told of, if any; outer `None`: ask the status.
+    pub told_layer2: Option<Option<Arc<str>>>,
     /// An address was moved because annotation `loods.io/reassign` allows it.
     pub obeyed: bool,
     /// The word and summary of the refusal that was told to the user last.
@@ -115,6 +123,7 @@ impl Entry {
             trusted: false,
             orphan_text: None,
             orphaned: None,
+            told_layer2: None,
             obeyed: false,
             told: told.map(|c| (c.reason.clone(), c.message.clone())),
             told_foreign: false,
@@ -149,6 +158,17 @@ impl Entry {
         shown
     }
 
+    /// The pool of the first held address that is in a layer 2 pool now.
+    pub fn layer2_pool<'a>(&self, allocator: &'a Allocator) -> Option<&'a Arc<Pool>> {
+        let pools = self
+            .held
+            .iter()
+            .filter_map(|held| allocator.pool_of(held.address));
+        pools
+            .into_iter()
+            .find(|pool| pool.protocol == Protocol::Layer2)
+    }
+
     /// Something shows that we wrote the addresses in the status.
     pub fn is_marked_ours(&self) -> bool {
         self.fact.ingress_is_ours || self.fact.condition.as_ref().is_some_and(|c| c.status)
@@ -173,27 +193,38 @@ impl Entry {
 
     /// What should be written, if the status is not as wanted.
     pub fn wanted_write(&self, allocator: &Allocator) -> Option<StatusWrite> {
-        let mut write = StatusWrite {
-            key: self.fact.key.clone(),
-            uid: self.fact.uid.clone(),
-            resource_version: self.fact.resource_version.clone(),
-            ingress: None,
-            condition: None,
-            drop_condition: false,
-            orphan_attributes: None,
-            clear_reassign: false,
-        };
+        let mut write = self.write_on(self.fact.resource_version.clone());
         match self.standing {
             Standing::Ours => self.ours(allocator, &mut write),
             Standing::NotLoadBalancer => self.clear(&mut write),
             Standing::OtherClass | Standing::ForeignStatus => return None,
         }
-        let changes = write.ingress.is_some()
-            || write.condition.is_some()
-            || write.drop_condition
-            || write.orphan_attributes.is_some()
-            || write.clear_reassign;
-        changes.then_some(write)
+        changes(&write).then_some(write)
+    }
+
+    /// What takes away all that is ours from a Service that is no longer
+    /// watched, if it is still there, at `version`.
+    pub fn farewell(&self, version: Box<str>) -> Option<StatusWrite> {
+        // What was being deleted is gone, and "" is the version of nothing.
+        if self.standing != Standing::Ours || self.fact.deleting || version.is_empty() {
+            return None;
+        }
+        let mut write = self.write_on(version);
+        self.clear(&mut write);
+        changes(&write).then_some(write)
+    }
+
+    fn write_on(&self, resource_version: Box<str>) -> StatusWrite {
+        StatusWrite {
+            key: self.fact.key.clone(),
+            uid: self.fact.uid.clone(),
+            resource_version,
+            ingress: None,
+            condition: None,
+            drop_condition: false,
+            orphan_attributes: None,
+            clear_reassign: false,
+        }
     }
 
     fn ours(&self, allocator: &Allocator, write: &mut StatusWrite) {
@@ -255,6 +286,13 @@ impl Entry {
                 message: refusal.summary().into(),
             });
         }
+        if let Some(pool) = self.layer2_pool(allocator) {
+            return Some(ConditionFact {
+                status: true,
+                reason: LAYER2.into(),
+                message: (*pool.name).into(),
+            });
+        }
         let held = self.held.first()?;
         Some(ConditionFact {
             status: true,
@@ -262,6 +300,14 @@ impl Entry {
             message: (*held.pool).into(),
         })
     }
+}
+
+fn changes(write: &StatusWrite) -> bool {
+    write.ingress.is_some()
+        || write.condition.is_some()
+        || write.drop_condition
+        || write.orphan_attributes.is_some()
+        || write.clear_reassign
 }
 
 /// The fact as it is once the write was accepted.

@@ -1,5 +1,5 @@
 //! Deciding for one Service: is it ours, what does it claim, what should it
-//! have; and what the user is told of it.
+//! have.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use crate::lb::orphan;
 
 use super::choose::{Choice, Present, choose};
 use super::entry::{Entry, Held, ORPHANED, Standing};
+use super::tell::{tell, tell_layer2, tell_refusal, tell_unwritten};
 use super::{Decider, Settings};
 
 /// Stands for the pool of an orphan when nothing tells its name.
@@ -73,6 +74,7 @@ impl Decider {
                 accept(entry, choice, &self.allocator, annotated, &mut self.events);
             }
             mark_orphans(entry, &self.allocator, former, &mut self.events);
+            tell_layer2(entry, &self.allocator, &mut self.events);
         } else {
             entry.held.clear();
             entry.refusal = None;
@@ -242,25 +244,6 @@ fn why_lost(entry: &Entry, held: &Held, allocator: &Allocator) -> String {
     "the Service asks for another".into()
 }
 
-/// A refusal is told once: until its word or its summary changes.
-fn tell_refusal(entry: &mut Entry, events: &mut Vec<Event>) {
-    let Some(refusal) = &entry.refusal else {
-        entry.told = None;
-        return;
-    };
-    let telling = Some((refusal.word().into(), refusal.summary().into()));
-    if entry.told == telling {
-        return;
-    }
-    let mut note = format!("{}: {refusal}", refusal.word());
-    for (at, held) in entry.held.iter().enumerate() {
-        let lead = if at == 0 { "; it keeps" } else { " and" };
-        note.push_str(&format!("{lead} {}", held.address));
-    }
-    entry.told = telling;
-    tell(entry, EventKind::Warning, "AllocationFailed", note, events);
-}
-
 /// Notes for the speakers how orphans were announced, and tells the user.
 fn mark_orphans(
     entry: &mut Entry,
@@ -316,30 +299,6 @@ fn orphan_text(entry: &Entry, orphans: &[Held], former: Option<&Config>) -> Opti
     known.then(|| orphan::encode(&all).into())
 }
 
-/// Tells, once, that a Service is left alone although it looks as if it were ours.
-fn tell_unwritten(entry: &mut Entry, allocator: &Allocator, events: &mut Vec<Event>) {
-    if entry.told_foreign {
-        return;
-    }
-    let note = match entry.standing {
-        Standing::ForeignStatus => {
-            "foreignStatus: its status has addresses that no pool has and that Loods did not write; Loods leaves the Service alone; clear the status, or add the addresses to a pool".to_string()
-        }
-        Standing::OtherClass if in_our_hands(entry, allocator) => {
-            "otherClass: its status has addresses of our pools, but spec.loadBalancerClass is not the class that Loods serves (--lb-class); Loods leaves the Service alone".to_string()
-        }
-        _ => return,
-    };
-    entry.told_foreign = true;
-    tell(entry, EventKind::Warning, "AllocationFailed", note, events);
-}
-
-fn in_our_hands(entry: &Entry, allocator: &Allocator) -> bool {
-    let shown = entry.shown();
-    let mut shown = shown.iter();
-    entry.fact.condition.is_some() || shown.any(|ip| allocator.pool_of(*ip).is_some())
-}
-
 /// Tells the allocator all that the Service holds, or may still be seen with.
 fn occupy(entry: &mut Entry, allocator: &mut Allocator) {
     let mut occupied: Vec<IpAddr> = entry.held.iter().map(|held| held.address).collect();
@@ -366,20 +325,4 @@ fn occupy(entry: &mut Entry, allocator: &mut Allocator) {
         }
     }
     entry.occupied = occupied;
-}
-
-fn tell(
-    entry: &Entry,
-    kind: EventKind,
-    reason: &'static str,
-    note: String,
-    events: &mut Vec<Event>,
-) {
-    events.push(Event {
-        service: entry.fact.key.clone(),
-        uid: entry.fact.uid.clone(),
-        kind,
-        reason,
-        note,
-    });
 }

@@ -22,7 +22,7 @@ use super::tests::{config, service};
 use super::*;
 use crate::alloc::Terms;
 use crate::bgp::types::Family;
-use crate::config::{OnRemovedPool, Pool};
+use crate::config::{OnRemovedPool, Pool, Protocol};
 use crate::facts::{FamilyPolicy, Port, TrafficPolicy, Transport};
 use crate::lb::fixture::{host_rule, ip, key, pool};
 
@@ -35,6 +35,8 @@ struct Object {
     /// That change, or a configuration that may move orphans, came after the
     /// addresses were last written.
     asked_since: bool,
+    /// The watch has shown it, and not yet that it left type LoadBalancer.
+    watched: bool,
 }
 
 #[derive(Default)]
@@ -72,8 +74,14 @@ impl Store {
     fn touch(&mut self, name: &ServiceKey) {
         self.version += 1;
         if let Some(object) = self.objects.get_mut(name) {
-            object.fact.resource_version = self.version.to_string().into();
-            self.log.push(facts::Event::Apply(object.fact.clone()));
+            let version: Box<str> = self.version.to_string().into();
+            object.fact.resource_version = version.clone();
+            if object.fact.load_balancer {
+                self.log.push(facts::Event::Apply(object.fact.clone()));
+            } else if std::mem::take(&mut object.watched) {
+                self.log.push(facts::Event::Delete(name.clone(), version));
+            }
+            object.watched = object.fact.load_balancer;
         }
     }
 
@@ -86,15 +94,19 @@ impl Store {
             fact,
             spec_version: self.version + 1,
             asked_since: true,
+            watched: false,
         };
         self.objects.insert(key.clone(), object);
         self.touch(&key);
     }
 
     fn delete(&mut self, name: &ServiceKey) {
-        if self.objects.remove(name).is_some() {
+        if let Some(object) = self.objects.remove(name) {
             self.version += 1;
-            self.log.push(facts::Event::Delete(name.clone()));
+            if object.watched {
+                let version = self.version.to_string().into();
+                self.log.push(facts::Event::Delete(name.clone(), version));
+            }
         }
     }
 
@@ -102,6 +114,9 @@ impl Store {
         let next = self.version + 1;
         if let Some(object) = self.objects.get_mut(name) {
             change(&mut object.fact);
+            if !object.fact.load_balancer {
+                object.fact.ingress.clear(); // as the API server does
+            }
             object.spec_version = next;
             object.asked_since = true;
             self.touch(name);
@@ -118,6 +133,7 @@ impl Store {
     fn list(&self) -> Vec<ServiceFact> {
         self.objects
             .values()
+            .filter(|object| object.fact.load_balancer)
             .map(|object| object.fact.clone())
             .collect()
     }
@@ -318,6 +334,8 @@ impl World {
 
     /// What no write may do.
     fn check(&self, write: &StatusWrite) {
+        let is_farewell = write.drop_condition;
+        assert!(!is_farewell || !self.store.objects[&write.key].fact.load_balancer);
         let Some(ingress) = &write.ingress else {
             return;
         };
@@ -482,12 +500,12 @@ fn edit(fact: &mut ServiceFact, how: u8) {
             };
         }
         6 => fact.asks.reassign = text(choice, &["true"]),
-        7 => fact.load_balancer = choice != 0,
+        7 => fact.load_balancer = choice > 1,
         _ => fact.deleting |= choice == 0,
     }
 }
 
-/// The pools in four states; the last moves what lost its pool.
+/// The pools in five states; one has a layer 2 pool, the last moves what lost its pool.
 fn configs() -> Vec<Arc<Config>> {
     let rule = || vec![host_rule(Some(100), &[1])];
     let a = |last: &str| pool("a", "10.0.0.1", last, rule());
@@ -501,6 +519,10 @@ fn configs() -> Vec<Arc<Config>> {
         auto_assign: false,
         ..b()
     };
+    let flat = Pool {
+        protocol: Protocol::Layer2,
+        ..a("10.0.0.3")
+    };
     let mut moving = (*config(vec![b()])).clone();
     moving.on_removed_pool = OnRemovedPool::Reassign;
     vec![
@@ -510,6 +532,7 @@ fn configs() -> Vec<Arc<Config>> {
             pool("b", "10.0.0.2", "10.0.0.4", rule()),
             a("10.0.0.1"),
         ]),
+        config(vec![flat, b()]),
         Arc::new(moving),
     ]
 }

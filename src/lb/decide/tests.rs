@@ -1,5 +1,8 @@
 //! One case at a time: a Service, what is decided, what is told.
 
+mod layer2;
+mod leaving;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -134,7 +137,8 @@ impl Bench {
     }
 
     fn delete(&mut self, name: &str) {
-        self.decider.handle(facts::Event::Delete(key(name)));
+        self.decider
+            .handle(facts::Event::Delete(key(name), Box::default()));
         self.land();
     }
 

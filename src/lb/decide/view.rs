@@ -7,7 +7,7 @@ use crate::alloc::{Refusal, Usage};
 use crate::facts::ServiceKey;
 
 use super::Decider;
-use super::entry::{IN_POOL, ORPHANED, Standing};
+use super::entry::{IN_POOL, LAYER2, ORPHANED, Standing};
 
 /// How a pool is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,16 +31,19 @@ pub struct Decision<'a> {
     pub pool: Option<&'a str>,
     /// A pool lost one of its addresses.
     pub orphaned: bool,
+    /// One of its addresses is in a layer 2 pool.
+    pub layer2: bool,
     /// Why it has none, or not those that it asks for.
     pub refusal: Option<&'a Refusal>,
 }
 
 impl Decision<'_> {
-    /// One word: InPool, Orphaned, or why it has no address of ours.
+    /// One word: InPool, Orphaned, poolIsLayer2, or why it has no address of ours.
     pub fn reason(&self) -> &'static str {
         match (self.refusal, self.standing) {
             (Some(refusal), _) => refusal.word(),
             (None, Standing::Ours) if self.orphaned => ORPHANED,
+            (None, Standing::Ours) if self.layer2 => LAYER2,
             (None, Standing::Ours) => IN_POOL,
             (None, Standing::OtherClass) => "otherClass",
             (None, Standing::ForeignStatus) => "foreignStatus",
@@ -82,6 +85,7 @@ impl Decider {
                 addresses: entry.held.iter().map(|held| held.address).collect(),
                 pool: orphan.or(entry.held.first()).map(|held| &*held.pool),
                 orphaned: orphan.is_some(),
+                layer2: entry.layer2_pool(&self.allocator).is_some(),
                 refusal: entry.refusal.as_ref(),
             }
         })

@@ -118,9 +118,9 @@ fn a_route_follows_its_endpoints() {
     assert_eq!(index.take(), Changes::default());
     index.slice(Fact::Apply(slice("web-2", "web", 1, 0)));
     assert_eq!(shown(&index.take()), "+192.0.2.1/32");
-    index.slice(Fact::Delete(key("web-1")));
+    index.slice(Fact::Delete(key("web-1"), Box::default()));
     assert_eq!(shown(&index.take()), "");
-    index.slice(Fact::Delete(key("web-2")));
+    index.slice(Fact::Delete(key("web-2"), Box::default()));
     assert_eq!(shown(&index.take()), "-192.0.2.1/32");
     assert_eq!(index.announcements().len(), 0);
 }
@@ -197,7 +197,7 @@ fn an_address_whose_pool_vanishes_stays_as_it_was_until_the_status_says_more() {
     index.config(config(vec![peer("10.0.0.1")], vec![]));
     assert_eq!(shown(&index.take()), "");
     // Its endpoints come and go: it is still the same promise.
-    index.slice(Fact::Delete(key("web-1")));
+    index.slice(Fact::Delete(key("web-1"), Box::default()));
     assert_eq!(shown(&index.take()), "-192.0.2.1/32");
     index.slice(Fact::Apply(slice("web-1", "web", 0, 1)));
     assert_eq!(shown(&index.take()), "+192.0.2.1/32");
@@ -253,9 +253,9 @@ fn services_of_one_prefix_are_merged_also_those_that_this_node_does_not_announce
         "",
         "the union is the same whoever is here"
     );
-    index.slice(Fact::Delete(key("high-1")));
+    index.slice(Fact::Delete(key("high-1"), Box::default()));
     assert_eq!(shown(&index.take()), "");
-    index.service(Fact::Delete(key("high")));
+    index.service(Fact::Delete(key("high"), Box::default()));
     assert_eq!(shown(&index.take()), "+192.0.2.0/24");
     let alone = attributes(None, &[1]);
     assert_eq!(*index.announcements()[&prefix("192.0.2.0/24")], alone);
@@ -311,7 +311,7 @@ fn peers_are_those_that_select_this_node_in_the_order_of_the_config() {
         Some("10.0.0.9 10.0.0.2")
     );
     // A Node object that goes while we run changes nothing.
-    index.node(Fact::Delete(NODE.into()));
+    index.node(Fact::Delete(NODE.into(), Box::default()));
     assert_eq!(index.take(), Changes::default());
 }
 
@@ -412,7 +412,8 @@ fn work_is_proportional_to_what_a_fact_touches() {
         0
     );
     assert_eq!(
-        cost(&mut index, |index| index.service(Fact::Delete(key("s7")))),
+        cost(&mut index, |index| index
+            .service(Fact::Delete(key("s7"), Box::default()))),
         0
     );
     let peers_only = {
@@ -550,7 +551,7 @@ fn events_are_off_in_big_clusters_and_while_the_size_is_unknown() {
 }
 
 #[test]
-fn an_address_in_a_layer_2_pool_is_told_once() {
+fn an_address_in_a_layer_2_pool_is_withdrawn_and_the_allocator_tells() {
     let flat = Pool {
         protocol: Protocol::Layer2,
         ..pool("flat", "192.0.2.0", "192.0.2.255", vec![])
@@ -561,16 +562,10 @@ fn an_address_in_a_layer_2_pool_is_told_once() {
     assert_eq!(shown(&index.take()), "+192.0.2.1/32");
     index.config(config(vec![peer("10.0.0.1")], vec![flat]));
     let changes = index.take();
-    assert_eq!(shown(&changes), "-192.0.2.1/32");
-    assert_eq!(told(&changes), ["Warning NotAnnounced default/web"]);
-    let note = &changes.events[0].note;
-    assert!(
-        note.starts_with("poolIsLayer2: 192.0.2.1") && note.contains("\"flat\""),
-        "{note}"
+    assert_eq!(
+        (shown(&changes).as_str(), told(&changes).len()),
+        ("-192.0.2.1/32", 0)
     );
-    index.slice(Fact::Delete(key("web-1")));
-    list_services(&mut index, [local_service("web", &["192.0.2.1"])]);
-    assert_eq!(told(&index.take()).len(), 0);
     assert_eq!(outcome(&index, "web"), Err(Reason::PoolIsLayer2));
 }
 

@@ -142,7 +142,7 @@ fn feed(step: Step, index: &mut Index, model: &mut Model) {
             model.apply(*fact);
         }
         Step::DeleteService(key) => {
-            index.service(Fact::Delete(key.clone()));
+            index.service(Fact::Delete(key.clone(), Box::default()));
             model.delete(&key);
         }
         Step::ListServices(broken, whole) => {
@@ -165,7 +165,7 @@ fn feed(step: Step, index: &mut Index, model: &mut Model) {
             model.slices.insert(fact.key.clone(), fact);
         }
         Step::DeleteSlice(key) => {
-            index.slice(Fact::Delete(key.clone()));
+            index.slice(Fact::Delete(key.clone(), Box::default()));
             model.slices.remove(&key);
         }
         Step::ListSlices(broken, whole) => {
