@@ -2,6 +2,7 @@
 //! samples and documents. No root, no cluster.
 
 mod manifests;
+mod samples;
 
 use serde_json::Value;
 use std::fs;
