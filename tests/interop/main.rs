@@ -7,6 +7,7 @@
 mod support;
 
 mod attributes;
+mod documented;
 mod faults;
 mod link;
 mod more_routers;
