@@ -3,6 +3,7 @@
 
 mod manifests;
 mod samples;
+mod troubleshooting;
 
 use serde_json::Value;
 use std::fs;
