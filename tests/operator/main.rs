@@ -2,6 +2,7 @@
 //! samples and documents. No root, no cluster.
 
 mod manifests;
+mod rfcs;
 mod samples;
 mod troubleshooting;
 

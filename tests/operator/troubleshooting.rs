@@ -78,7 +78,7 @@ fn each_section_says_what_it_means_how_to_see_it_and_what_to_do() {
 }
 
 /// All sources that are no tests.
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder of this repository") {
         let path = entry.expect("an entry").path();
