@@ -1,6 +1,7 @@
 //! What an operator reads and applies, held against the code: manifests,
 //! samples and documents. No root, no cluster.
 
+mod links;
 mod manifests;
 mod rfcs;
 mod samples;
