@@ -15,6 +15,7 @@
 mod support;
 
 mod allocation;
+mod applied;
 mod article;
 mod configuration;
 mod daemon;

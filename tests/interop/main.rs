@@ -7,6 +7,7 @@
 mod support;
 
 mod attributes;
+mod documented;
 mod faults;
 mod files;
 mod link;
