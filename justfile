@@ -16,3 +16,7 @@ lint:
 # Measures, and writes the figures down.
 bench *arguments:
     bench/run {{arguments}}
+
+# The image, as an OCI archive: static program, no engine needed.
+image output="target/loods.tar":
+    image/build --output {{output}}
