@@ -365,6 +365,11 @@ fn start_controllers(host: &Host, programs: &Path, dir: &Path, real_nodes: bool)
         ),
         "--leader-elect=false",
         &format!("--cert-dir={}", dir.join("controllers").display()),
+        // It makes this directory, by default under /usr.
+        &format!(
+            "--flex-volume-plugin-dir={}",
+            dir.join("volume-plugins").display()
+        ),
     ]);
     if real_nodes {
         // A dead node is seen in ten seconds, not in the fifty of the default.

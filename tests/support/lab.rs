@@ -20,7 +20,11 @@ const CLEAR_UP: &str = r#"
     trap '' INT TERM HUP
     cat > /dev/null
     for space in $(ip netns list | cut -d' ' -f1 | grep "^$1-"); do
-        ip netns pids "$space" | xargs -r kill -9
+        for pid in $(ip netns pids "$space"); do
+            kill -9 "$pid"
+            # Where FRR keeps the last lines of each process.
+            rm -rf /var/tmp/frr/*".$pid"
+        done
         ip netns del "$space"
     done
     # What was killed may take a moment to go; its cgroups go after it.
