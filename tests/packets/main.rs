@@ -23,4 +23,5 @@
 mod support;
 
 mod article;
+mod latency;
 mod scene;
