@@ -6,7 +6,6 @@ use crate::support::frr::{self, Frr};
 use crate::support::lab::{Host, Lab};
 use crate::support::tools;
 use serde_json::json;
-use std::fs;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The namespace of Loods' own objects.
@@ -64,7 +63,7 @@ impl World {
                 }}),
             );
         }
-        let frr = Frr::start(&router, &frr_config(&router, &nodes));
+        let frr = Frr::start(&router, &frr::article(&router, &nodes));
         let bird = Bird::start(&other, &bird_config(&other, &nodes));
         World {
             lab,
@@ -88,33 +87,8 @@ impl World {
 
     /// A file of the article, with the router's address in place of `10.x.x.1`.
     pub fn article(&self, file: &str) -> String {
-        let path = tools::repository().join("config/article").join(file);
-        let text =
-            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        text.replace("10.x.x.1", &self.router())
+        tools::article(file, &self.router())
     }
-}
-
-fn frr_config(router: &Host, nodes: &[Host]) -> String {
-    let mut config = format!(
-        "hostname router\n{}router bgp 65559\n bgp router-id 198.19.0.2\n bgp log-neighbor-changes\n",
-        frr::recording_to(router)
-    );
-    for node in nodes {
-        config += &format!(
-            " neighbor {0} remote-as 65559\n neighbor {0} password foo\n neighbor {1} remote-as 65559\n",
-            node.v4, node.v6
-        );
-    }
-    config += " address-family ipv4 unicast\n  maximum-paths ibgp 8\n";
-    for node in nodes {
-        config += &format!("  no neighbor {} activate\n", node.v6);
-    }
-    config += " exit-address-family\n address-family ipv6 unicast\n";
-    for node in nodes {
-        config += &format!("  neighbor {} activate\n", node.v6);
-    }
-    config + " exit-address-family\n"
 }
 
 fn bird_config(host: &Host, nodes: &[Host]) -> String {

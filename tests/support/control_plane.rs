@@ -1,11 +1,14 @@
 //! A real Kubernetes control plane: etcd, kube-apiserver and
 //! kube-controller-manager, in the namespace of the laboratory's bridge.
 //!
-//! There are no kubelets and there is no scheduler. Nodes are Node objects
+//! By itself it has no kubelets and no scheduler. Nodes are Node objects
 //! that the test makes; pods are made, bound and marked ready by the test, as
 //! a scheduler and a kubelet would. From there on everything is Kubernetes'
 //! own: its controllers make the EndpointSlices, and a deleted pod stays in
 //! Terminating until the test says that it has ended.
+//!
+//! With real nodes ([`super::cluster`]) it has a scheduler too, and judges
+//! the nodes by their heartbeats.
 
 use super::lab::{Host, Lab, attempt, run};
 use super::process::Process;
@@ -16,8 +19,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const ADMIN: &str = "admin-token";
-const CONTROLLERS: &str = "controllers-token";
+/// The users that Kubernetes' own parts are, by the names that its bootstrap
+/// roles know.
+const CONTROLLERS: &str = "system:kube-controller-manager";
+const SCHEDULER: &str = "system:kube-scheduler";
+const PROXY: &str = "system:kube-proxy";
 
 /// The running control plane.
 pub struct ControlPlane {
@@ -27,12 +33,18 @@ pub struct ControlPlane {
     api: Process,
     etcd: Process,
     controllers: Process,
+    scheduler: Option<Process>,
 }
 
 impl ControlPlane {
     /// Starts everything and waits until the API answers and has the
-    /// namespace `default` with its ServiceAccount.
+    /// namespace `default` with its ServiceAccount. Nodes are objects.
     pub fn start(lab: &Lab) -> ControlPlane {
+        ControlPlane::start_for(lab, &[])
+    }
+
+    /// The same for real nodes of these names, with a scheduler.
+    pub fn start_for(lab: &Lab, nodes: &[&str]) -> ControlPlane {
         let host = lab.core().clone();
         let dir = host.dir.join("kube");
         let programs = dir.join("bin");
@@ -42,6 +54,9 @@ impl ControlPlane {
             "etcd",
             "kube-apiserver",
             "kube-controller-manager",
+            "kube-scheduler",
+            "kube-proxy",
+            "kubelet",
             "kubectl",
         ] {
             std::os::unix::fs::symlink(&kube, programs.join(part)).expect("a link to the program");
@@ -50,24 +65,22 @@ impl ControlPlane {
             .args(["genrsa", "-out"])
             .arg(dir.join("sa.key"))
             .arg("2048"));
-        let tokens = format!(
-            "{ADMIN},admin,1,\"system:masters\"\n{CONTROLLERS},system:kube-controller-manager,2,\n"
-        );
-        fs::write(dir.join("tokens.csv"), tokens).expect("the file of tokens");
+        fs::write(dir.join("tokens.csv"), tokens(nodes)).expect("the file of tokens");
 
         let etcd = start_etcd(&host, &programs, &dir);
         let api = start_api(&host, &programs, &dir);
         wait::until("kube-apiserver writes its certificate", || {
             wait::check(dir.join("certs/apiserver.crt").exists(), api.tail(3))
         });
-        write_kubeconfig(&host, &dir.join("admin.conf"), &server(&host), ADMIN);
-        write_kubeconfig(
-            &host,
-            &dir.join("controllers.conf"),
-            &server(&host),
-            CONTROLLERS,
-        );
-        let controllers = start_controllers(&host, &programs, &dir);
+        write_kubeconfig(&host, &dir.join("admin.conf"), "admin");
+        write_kubeconfig(&host, &dir.join("controllers.conf"), CONTROLLERS);
+        let real_nodes = !nodes.is_empty();
+        let controllers = start_controllers(&host, &programs, &dir, real_nodes);
+        let scheduler = real_nodes.then(|| {
+            write_kubeconfig(&host, &dir.join("scheduler.conf"), SCHEDULER);
+            write_kubeconfig(&host, &dir.join("proxy.conf"), PROXY);
+            start_scheduler(&host, &programs, &dir)
+        });
 
         let plane = ControlPlane {
             host,
@@ -76,6 +89,7 @@ impl ControlPlane {
             api,
             etcd,
             controllers,
+            scheduler,
         };
         wait::until("the API has the default ServiceAccount", || {
             plane
@@ -112,7 +126,8 @@ impl ControlPlane {
     /// for up to a minute before it asks again.
     pub fn restart_controllers(&mut self) {
         self.controllers.kill();
-        self.controllers = start_controllers(&self.host, &self.programs, &self.dir);
+        let real_nodes = self.scheduler.is_some();
+        self.controllers = start_controllers(&self.host, &self.programs, &self.dir, real_nodes);
     }
 
     /// Keeps a copy of etcd's data, to be put back by [`Self::restore`].
@@ -141,6 +156,21 @@ impl ControlPlane {
         self.etcd = start_etcd(&self.host, &self.programs, &self.dir);
         self.start_api();
         self.restart_controllers();
+    }
+
+    /// Where Kubernetes' programs lie under their own names.
+    pub fn programs(&self) -> &Path {
+        &self.programs
+    }
+
+    /// The kubeconfig of every kube-proxy.
+    pub fn proxy_kubeconfig(&self) -> PathBuf {
+        self.dir.join("proxy.conf")
+    }
+
+    /// Writes the kubeconfig of a real node's kubelet.
+    pub fn kubelet_kubeconfig(&self, file: &Path, node: &str) {
+        write_kubeconfig(&self.host, file, &format!("system:node:{node}"));
     }
 
     /// `kubectl`, as the user has it: what it prints on both outputs, or its failure.
@@ -227,7 +257,7 @@ impl ControlPlane {
             "--cacert",
         ]);
         command.arg(self.authority());
-        command.args(["-H", &format!("Authorization: Bearer {ADMIN}")]);
+        command.args(["-H", &format!("Authorization: Bearer {}", token("admin"))]);
         if let Some(body) = body {
             let kind = if method == "PATCH" {
                 "application/merge-patch+json"
@@ -263,13 +293,16 @@ impl ControlPlane {
         write_kubeconfig_with(&self.authority(), file, server, token);
     }
 
-    /// The ends of the logs of all three programs.
+    /// The ends of the logs of all programs.
     pub fn tails(&self) -> String {
         format!(
-            "--- etcd\n{}\n--- kube-apiserver\n{}\n--- kube-controller-manager\n{}",
+            "--- etcd\n{}\n--- kube-apiserver\n{}\n--- kube-controller-manager\n{}\n--- kube-scheduler\n{}",
             self.etcd.tail(15),
             self.api.tail(30),
-            self.controllers.tail(30)
+            self.controllers.tail(30),
+            self.scheduler
+                .as_ref()
+                .map_or(String::new(), |it| it.tail(15))
         )
     }
 }
@@ -302,8 +335,11 @@ fn start_api(host: &Host, programs: &Path, dir: &Path) -> Process {
         &format!("--advertise-address={}", host.v4),
         "--secure-port=6443",
         "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112",
-        // Each Service of policy Local takes a health check port as well.
-        "--service-node-port-range=2768-32767",
+        // Each Service of policy Local takes a health check port as well; none
+        // of them may be a port that something on a node listens on.
+        "--service-node-port-range=12768-32767",
+        // The names of nodes are in no DNS.
+        "--kubelet-preferred-address-types=InternalIP",
         "--service-account-issuer=https://kubernetes.default.svc",
         &format!(
             "--service-account-key-file={}",
@@ -321,7 +357,7 @@ fn start_api(host: &Host, programs: &Path, dir: &Path) -> Process {
     Process::start(host, "kube-apiserver", command)
 }
 
-fn start_controllers(host: &Host, programs: &Path, dir: &Path) -> Process {
+fn start_controllers(host: &Host, programs: &Path, dir: &Path, real_nodes: bool) -> Process {
     let mut command = host.command(programs.join("kube-controller-manager"));
     command.args([
         &format!("--kubeconfig={}", dir.join("controllers.conf").display()),
@@ -334,21 +370,60 @@ fn start_controllers(host: &Host, programs: &Path, dir: &Path) -> Process {
             "--root-ca-file={}",
             dir.join("certs/apiserver.crt").display()
         ),
-        // Nodes are objects without a kubelet: nobody may judge their heartbeat.
-        "--controllers=*,-nodelifecycle,-nodeipam",
         "--leader-elect=false",
         &format!("--cert-dir={}", dir.join("controllers").display()),
+        // It makes this directory, by default under /usr.
+        &format!(
+            "--flex-volume-plugin-dir={}",
+            dir.join("volume-plugins").display()
+        ),
     ]);
+    if real_nodes {
+        // A dead node is seen in ten seconds, not in the fifty of the default.
+        command.args([
+            "--node-monitor-period=1s",
+            "--node-monitor-grace-period=10s",
+        ]);
+    } else {
+        // Nodes are objects without a kubelet: nobody may judge their heartbeat.
+        command.arg("--controllers=*,-nodelifecycle,-nodeipam");
+    }
     Process::start(host, "kube-controller-manager", command)
 }
 
-fn write_kubeconfig(host: &Host, file: &Path, server: &str, token: &str) {
-    write_kubeconfig_with(
-        &host.dir.join("kube/certs/apiserver.crt"),
-        file,
-        server,
-        token,
+fn start_scheduler(host: &Host, programs: &Path, dir: &Path) -> Process {
+    let mut command = host.command(programs.join("kube-scheduler"));
+    command.args([
+        &format!("--kubeconfig={}", dir.join("scheduler.conf").display()),
+        "--leader-elect=false",
+        &format!("--cert-dir={}", dir.join("scheduler").display()),
+    ]);
+    Process::start(host, "kube-scheduler", command)
+}
+
+/// The bearer token of a user.
+fn token(user: &str) -> String {
+    format!("{}-token", user.replace(':', "-"))
+}
+
+/// The API server's file of tokens: token, user, a number, groups.
+fn tokens(nodes: &[&str]) -> String {
+    let mut users = vec![("admin".to_string(), "\"system:masters\"")];
+    users.extend([CONTROLLERS, SCHEDULER, PROXY].map(|user| (user.to_string(), "")));
+    users.extend(
+        nodes
+            .iter()
+            .map(|node| (format!("system:node:{node}"), "\"system:nodes\"")),
     );
+    let rows = users.iter().enumerate();
+    rows.map(|(number, (user, group))| format!("{},{user},{number},{group}\n", token(user)))
+        .collect()
+}
+
+/// A kubeconfig for a user of the file of tokens.
+fn write_kubeconfig(host: &Host, file: &Path, user: &str) {
+    let authority = host.dir.join("kube/certs/apiserver.crt");
+    write_kubeconfig_with(&authority, file, &server(host), &token(user));
 }
 
 fn write_kubeconfig_with(authority: &Path, file: &Path, server: &str, token: &str) {

@@ -274,6 +274,31 @@ pub fn recording_to(host: &Host) -> String {
     )
 }
 
+/// bgpd's configuration for the article's router at 198.19.0.2: AS 65559 and a
+/// session with password "foo" to each node, all paths used. A session over
+/// IPv6, without a password, waits for those who want one.
+pub fn article(router: &Host, nodes: &[Host]) -> String {
+    let mut config = format!(
+        "hostname router\n{}router bgp 65559\n bgp router-id 198.19.0.2\n bgp log-neighbor-changes\n",
+        recording_to(router)
+    );
+    for node in nodes {
+        config += &format!(
+            " neighbor {0} remote-as 65559\n neighbor {0} password foo\n neighbor {1} remote-as 65559\n",
+            node.v4, node.v6
+        );
+    }
+    config += " address-family ipv4 unicast\n  maximum-paths ibgp 8\n";
+    for node in nodes {
+        config += &format!("  no neighbor {} activate\n", node.v6);
+    }
+    config += " exit-address-family\n address-family ipv6 unicast\n";
+    for node in nodes {
+        config += &format!("  neighbor {} activate\n", node.v6);
+    }
+    config + " exit-address-family\n"
+}
+
 fn daemon(host: &Host, dir: &std::path::Path, name: &str) -> Command {
     let mut command = host.command(format!("{LIBRARY}/{name}"));
     command.arg("-f").arg(dir.join(format!("{name}.conf")));

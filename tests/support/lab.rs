@@ -2,10 +2,11 @@
 //! namespace) joined to it by veth pairs. All addresses, IPv4 198.19.0.0/24
 //! and IPv6 fd00:19::/64, exist in these namespaces only.
 //!
-//! Names are `loods-PID-N-HOST`. Clearing up is the work of one small shell
-//! per laboratory, which waits for its standard input to end: that happens
-//! when the laboratory is dropped, when the test panics, and when the test is
-//! killed. It ends only processes that live in this laboratory's namespaces.
+//! Names are `loods-PID-N-HOST`, of namespaces and of cgroups. Clearing up is
+//! the work of one small shell per laboratory, which waits for its standard
+//! input to end: that happens when the laboratory is dropped, when the test
+//! panics, and when the test is killed. It ends only processes that live in
+//! this laboratory's namespaces.
 
 use super::wait;
 use std::fs;
@@ -20,8 +21,18 @@ const CLEAR_UP: &str = r#"
     trap '' INT TERM HUP
     cat > /dev/null
     for space in $(ip netns list | cut -d' ' -f1 | grep "^$1-"); do
-        ip netns pids "$space" | xargs -r kill -9
+        for pid in $(ip netns pids "$space"); do
+            kill -9 "$pid"
+            # Where FRR keeps the last lines of each process.
+            rm -rf /var/tmp/frr/*".$pid"
+        done
         ip netns del "$space"
+    done
+    # What was killed may take a moment to go; its cgroups go after it.
+    for _ in $(seq 100); do
+        left=$(find /sys/fs/cgroup -maxdepth 2 -type d -name "$1-*")
+        [ -n "$left" ] || break
+        find $left -depth -type d -exec rmdir {} + 2> /dev/null || sleep 0.1
     done
     rm -rf "$2"
 "#;
@@ -64,7 +75,7 @@ impl Lab {
         fs::create_dir_all(&dir).expect("a directory for the laboratory");
         let reaper = start_reaper(&tag, &dir);
 
-        let core = Host::new(&tag, &dir, "core", 1);
+        let core = Host::new(&tag, &dir, "core", inside(1));
         core.run("ip", &["link", "add", "br0", "type", "bridge"]);
         core.bring_up("br0");
         Lab {
@@ -87,7 +98,7 @@ impl Lab {
 
     /// Adds a host `name` with the last byte `number` in both addresses.
     pub fn host(&self, name: &str, number: u8) -> Host {
-        let host = Host::new(&self.tag, &self.dir, name, number);
+        let host = Host::new(&self.tag, &self.dir, name, inside(number));
         let port = format!("to-{name}");
         host.run(
             "ip",
@@ -109,6 +120,57 @@ impl Lab {
         host.bring_up("eth0");
         host
     }
+
+    /// Adds a host that is not on the bridge but behind `router`: the outside
+    /// world, 198.51.100.0/24 and 2001:db8:100::/64.
+    pub fn behind(&self, router: &Host, name: &str) -> Host {
+        let outside = |number: u8| {
+            (
+                Ipv4Addr::new(198, 51, 100, number),
+                Ipv6Addr::new(0x2001, 0xdb8, 0x100, 0, 0, 0, 0, number.into()),
+            )
+        };
+        let host = Host::new(&self.tag, &self.dir, name, outside(2));
+        let link = "link add eth0 type veth peer name outside netns";
+        let mut link: Vec<&str> = link.split(' ').collect();
+        link.push(&router.namespace);
+        host.run("ip", &link);
+        let (v4, v6) = outside(1);
+        let end = Host {
+            v4,
+            v6,
+            ..router.clone()
+        };
+        end.bring_up("outside");
+        host.bring_up("eth0");
+        end.forward();
+        host.route("default", &end);
+        host
+    }
+
+    /// Pulls the host's cable out of the switch: both ends lose their carrier,
+    /// and nothing that the host still sends arrives.
+    pub fn unplug(&self, host: &Host) {
+        self.port(host, "down");
+    }
+
+    /// Puts it back.
+    pub fn plug(&self, host: &Host) {
+        self.port(host, "up");
+    }
+
+    fn port(&self, host: &Host, state: &str) {
+        let port = format!("to-{}", host.name);
+        self.core.run("ip", &["link", "set", &port, state]);
+    }
+}
+
+/// The addresses of host `number` on the bridge.
+fn inside(number: u8) -> (Ipv4Addr, Ipv6Addr) {
+    (
+        Ipv4Addr::new(198, 19, 0, number),
+        Ipv6Addr::new(0xfd00, 0x19, 0, 0, 0, 0, 0, number.into()),
+    )
 }
 
 impl Drop for Lab {
@@ -120,15 +182,15 @@ impl Drop for Lab {
 }
 
 impl Host {
-    fn new(tag: &str, lab_dir: &Path, name: &str, number: u8) -> Host {
+    fn new(tag: &str, lab_dir: &Path, name: &str, (v4, v6): (Ipv4Addr, Ipv6Addr)) -> Host {
         let namespace = format!("{tag}-{name}");
         run(Command::new("ip").args(["netns", "add", &namespace]));
         let dir = lab_dir.join(name);
         fs::create_dir_all(&dir).expect("a directory for the host");
         let host = Host {
             name: name.into(),
-            v4: Ipv4Addr::new(198, 19, 0, number),
-            v6: Ipv6Addr::new(0xfd00, 0x19, 0, 0, 0, 0, 0, u16::from(number)),
+            v4,
+            v6,
             dir,
             namespace,
         };
@@ -175,6 +237,41 @@ impl Host {
             let address = words.find_map(|word| word.split_once('/')?.0.parse().ok());
             address.ok_or(shown.clone())
         })
+    }
+
+    /// Makes it a router: it passes on what is not for itself, and spreads
+    /// connections over equal paths by their addresses and ports.
+    pub fn forward(&self) {
+        self.sysctl(&[
+            "net.ipv4.ip_forward=1",
+            "net.ipv6.conf.all.forwarding=1",
+            "net.ipv4.fib_multipath_hash_policy=1",
+            "net.ipv6.fib_multipath_hash_policy=1",
+        ]);
+    }
+
+    /// Sets kernel parameters of this namespace.
+    pub fn sysctl(&self, settings: &[&str]) {
+        self.run("sysctl", &[&["-qw"], settings].concat());
+    }
+
+    /// Routes `prefix` (`default`: both families) through `gateway`, on the same link.
+    pub fn route(&self, prefix: &str, gateway: &Host) {
+        let (v4, v6) = (gateway.v4.to_string(), gateway.v6.to_string());
+        let add = |family, via: &str| {
+            self.run("ip", &[family, "route", "add", prefix, "via", via]);
+        };
+        if !prefix.contains(':') {
+            add("-4", &v4);
+        }
+        if prefix.contains(':') || prefix == "default" {
+            add("-6", &v6);
+        }
+    }
+
+    /// The name that is this host's alone on the whole machine.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// A command that will run in this namespace, as root. `nsenter` replaces

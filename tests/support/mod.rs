@@ -1,5 +1,6 @@
-//! The laboratory of the real-part tests: network namespaces, real routers
-//! and a real Kubernetes control plane, made by the test that needs them.
+//! The laboratory of the real-part tests: network namespaces, real routers,
+//! a real Kubernetes control plane and real nodes, made by the test that needs
+//! them.
 //!
 //! Nothing here knows how Loods works inside. It starts programs, asks them
 //! what they see, and clears up behind itself, also after a panic or a kill.
@@ -11,9 +12,11 @@
 pub mod announce;
 pub mod apiproxy;
 pub mod bird;
+pub mod cluster;
 pub mod control_plane;
 pub mod frr;
 pub mod lab;
+pub mod node;
 pub mod process;
 pub mod tools;
 pub mod wait;

@@ -26,23 +26,52 @@ pub fn loods(lab: &Lab) -> PathBuf {
     copy
 }
 
+/// A program of the laboratory's image registry and its pods: `registry`,
+/// `whoami` or `pause`, as `tests/run` leaves them.
+pub fn far_end(program: &str) -> PathBuf {
+    let directory = named("LOODS_FAR_END", "far-end");
+    in_place(&directory.join(program), "LOODS_FAR_END")
+}
+
+/// The static build of `loods`, the one that is in the image.
+pub fn loods_static() -> PathBuf {
+    let machine = std::env::consts::ARCH;
+    let in_cache = format!("target-static/{machine}-unknown-linux-gnu/release/loods");
+    built("LOODS_STATIC", &in_cache)
+}
+
+/// A file of the article, with the router's address in place of `10.x.x.1`.
+pub fn article(file: &str, router: &str) -> String {
+    let path = repository().join("config/article").join(file);
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.replace("10.x.x.1", router)
+}
+
 /// The repository's own files.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn built(variable: &str, in_cache: &str) -> PathBuf {
-    let path = std::env::var_os(variable).map_or_else(
+    in_place(&named(variable, in_cache), variable)
+}
+
+fn named(variable: &str, in_cache: &str) -> PathBuf {
+    std::env::var_os(variable).map_or_else(
         || {
             let cache = std::env::var_os("LOODS_CACHE").unwrap_or("/var/cache/loods".into());
             Path::new(&cache).join(in_cache)
         },
         PathBuf::from,
-    );
+    )
+}
+
+fn in_place(path: &Path, variable: &str) -> PathBuf {
     assert!(
         path.is_file(),
         "{} is missing: tests/run builds it ({variable} names another place)",
         path.display()
     );
-    path
+    path.into()
 }

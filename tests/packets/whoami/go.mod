@@ -1,0 +1,3 @@
+module loods.io/tests/whoami
+
+go 1.22
