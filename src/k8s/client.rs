@@ -198,11 +198,11 @@ impl Client {
         &self.url
     }
 
-    #[cfg(test)]
-    pub(super) fn of(kube: kube::Client) -> Self {
+    /// A client over a server that is no machine.
+    pub(super) fn of(kube: kube::Client, url: &str) -> Self {
         Self {
             kube,
-            url: "test".into(),
+            url: url.into(),
         }
     }
 

@@ -138,7 +138,10 @@ pub(super) fn server(script: Vec<Reply>) -> (Client, Asked) {
     let service = tower::service_fn(move |request: Request<Body>| {
         answer(script.clone(), log.clone(), request)
     });
-    (Client::of(kube::Client::new(service, "default")), asked)
+    (
+        Client::of(kube::Client::new(service, "default"), "test"),
+        asked,
+    )
 }
 
 async fn answer(

@@ -9,6 +9,7 @@
 //!   Notice -------> events::EventSink --------> POST events
 //!   lease::run <--> PUT leases ---------------> watch<LeaderState>
 //!   lastgood <----> ConfigMap loods-last-good
+//!   Store: an API server in memory, below the same client
 //! ```
 //!
 //! kube brings the kubeconfig, the service account, TLS and the connections.
@@ -25,6 +26,7 @@ pub mod lease;
 pub mod list;
 pub mod objects;
 pub mod patch;
+pub mod store;
 pub mod watch;
 
 mod backoff;
