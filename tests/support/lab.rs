@@ -301,6 +301,12 @@ impl Host {
         command
     }
 
+    /// Opens this namespace, for a thread that enters it.
+    pub fn open_namespace(&self) -> fs::File {
+        let path = Path::new("/run/netns").join(&self.namespace);
+        fs::File::open(path).expect("the namespace is there as long as the laboratory")
+    }
+
     /// Runs a program here to its end and answers what it printed; a failure ends the test.
     #[track_caller]
     pub fn run(&self, program: &str, arguments: &[&str]) -> String {

@@ -18,5 +18,6 @@ pub mod frr;
 pub mod lab;
 pub mod node;
 pub mod process;
+pub mod stream;
 pub mod tools;
 pub mod wait;

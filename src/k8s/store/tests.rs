@@ -32,7 +32,7 @@ fn watched(store: &Store) -> mpsc::Receiver<String> {
             Event::Rewound => "rewound".to_owned(),
             Event::Begin => "begin".to_owned(),
             Event::Apply(fact) => format!("apply {} {}", fact.key, fact.ingress.len()),
-            Event::Delete(key) => format!("delete {key}"),
+            Event::Delete(key, _) => format!("delete {key}"),
             Event::End => "end".to_owned(),
         },
     ));
