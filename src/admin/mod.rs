@@ -95,6 +95,10 @@ pub async fn serve(what: &'static str, address: SocketAddr, route: Route, stop: 
         return;
     };
     tracing::info!(%address, "serving {what}");
+    answer(what, listener, route, stop).await;
+}
+
+async fn answer(what: &'static str, listener: TcpListener, route: Route, stop: CancellationToken) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let permit = stop.run_until_cancelled(Arc::clone(&permits).acquire_owned());
@@ -106,7 +110,7 @@ pub async fn serve(what: &'static str, address: SocketAddr, route: Route, stop: 
             Some(Err(error)) => {
                 // Out of descriptors, mostly: others are let go first.
                 tracing::warn!(%error, "cannot accept a connection for {what}");
-                tokio::time::sleep(RETRY).await;
+                let _ = stop.run_until_cancelled(tokio::time::sleep(RETRY)).await;
                 continue;
             }
         };
@@ -194,4 +198,30 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
         .headers_mut()
         .insert(hyper::header::CONTENT_TYPE, content_type);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Socket, Type};
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listener_that_accepts_nothing_ends_at_once_when_told() {
+        let deaf = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        deaf.set_nonblocking(true).expect("an option");
+        // It was never told to listen: the kernel refuses each accept.
+        let listener = TcpListener::from_std(deaf.into()).expect("a socket");
+        let refused = listener.accept().await.expect_err("it does not listen");
+        assert_eq!(refused.raw_os_error(), Some(libc::EINVAL));
+        let route: Route = Arc::new(|_| Box::pin(async { Answer::text("") }));
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(answer("nothing", listener, route, stop.clone()));
+        let begun = Instant::now();
+        tokio::time::sleep(RETRY / 2).await;
+        assert!(!serving.is_finished(), "it goes on until it is told");
+        stop.cancel();
+        serving.await.expect("it ends");
+        assert!(begun.elapsed() < RETRY, "{:?}", begun.elapsed());
+    }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::http::header::{HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Request, Response};
 use kube::client::Body;
@@ -23,6 +23,10 @@ pub const LOG_FILTER: &str = "kube_client=off";
 
 /// How long a TCP connection and its TLS handshake may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The longest answer that is read, in bytes: 500 Services come to some
+/// megabytes, 100 EndpointSlices of 1,000 endpoints each to some 30.
+const LONGEST: usize = 256 << 20;
 
 /// How much of a reply that is no Kubernetes Status an error quotes, in bytes.
 const QUOTE: usize = 200;
@@ -215,7 +219,7 @@ impl Client {
         let asked = asked(&request);
         let work = async {
             let body = self.send(request, &asked).await?;
-            read_all(body, &asked).await
+            read_all(body, LONGEST, &asked).await
         };
         within(limit, &asked, work).await
     }
@@ -268,12 +272,15 @@ async fn within<T>(
     }
 }
 
-async fn read_all(body: Body, asked: &str) -> Result<Vec<u8>, ApiError> {
-    let body = body
-        .collect()
-        .await
-        .map_err(|cause| unreachable(asked, &cause))?;
-    Ok(body.to_bytes().into())
+async fn read_all(body: Body, longest: usize, asked: &str) -> Result<Vec<u8>, ApiError> {
+    match Limited::new(body, longest).collect().await {
+        Ok(body) => Ok(body.to_bytes().into()),
+        Err(cause) if cause.is::<LengthLimitError>() => Err(ApiError::Unreadable {
+            asked: asked.into(),
+            cause: format!("it is longer than {longest} bytes").into(),
+        }),
+        Err(cause) => Err(unreachable(asked, &*cause)),
+    }
 }
 
 /// What a refusal says. The body is a Status, unless a proxy answered.
@@ -283,7 +290,7 @@ async fn refusal(answer: Response<Body>, asked: &str) -> ApiError {
         .headers()
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = match read_all(answer.into_body(), asked).await {
+    let body = match read_all(answer.into_body(), LONGEST, asked).await {
         Ok(body) => body,
         Err(error) => return error,
     };

@@ -9,22 +9,28 @@ use crate::bgp::types::{Family, RouterId};
 /// What the machine has to know of the configured peer.
 pub(super) fn settings(shared: &Shared) -> PeerSettings {
     let peer = &shared.peer;
-    let router_id = peer
-        .router_id
-        .or_else(|| match socket::local_address_towards(peer) {
-            Some(IpAddr::V4(address)) => RouterId::new(address),
-            _ => None,
-        });
     PeerSettings {
         local_asn: peer.my_asn,
         peer_asn: peer.peer_asn,
-        router_id: router_id.unwrap_or_else(|| named_router_id(&shared.node_name)),
+        router_id: router_id(shared),
         hold_time: peer.hold_time,
         keepalive_time: peer.keepalive_time,
         families: [Family::of(peer.address)].into(),
         dial: true,
         connect_timeout: PeerSettings::CONNECT_TIMEOUT,
     }
+}
+
+/// The one of the configuration, else the address that leads to the peer now:
+/// a node that boots may get both address and route later than its speaker.
+pub(super) fn router_id(shared: &Shared) -> RouterId {
+    let peer = &shared.peer;
+    let address = || match socket::local_address_towards(peer) {
+        Some(IpAddr::V4(address)) => RouterId::new(address),
+        _ => None,
+    };
+    let found = peer.router_id.or_else(address);
+    found.unwrap_or_else(|| named_router_id(&shared.node_name))
 }
 
 /// A router id for a node without an IPv4 address: any non-zero number that is

@@ -16,7 +16,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::connection::Connection;
-use super::identity::{seed, settings};
+use super::identity::{router_id, seed, settings};
 use super::socket::{self, DialError};
 use super::view::{self, Standing};
 use super::{Shared, Stop, lock, next_hop};
@@ -138,6 +138,7 @@ impl Driver {
             for output in std::mem::take(&mut self.outputs) {
                 match output {
                     Output::Dial => {
+                        self.machine.set_router_id(router_id(&self.shared));
                         let peer = Arc::clone(&self.shared.peer);
                         self.dialling = Some(Box::pin(async move { socket::dial(&peer).await }));
                     }

@@ -197,6 +197,25 @@ fn a_clean_stop_is_an_administrative_shutdown_with_a_text() {
     );
 }
 
+#[test]
+#[ignore = "needs root: tests/run runs it"]
+fn a_node_that_gets_its_address_late_is_identified_by_it() {
+    let link = Link::new();
+    let frr = link.frr(65559, ARTICLE_NEIGHBOUR);
+    let address = format!("{}/24", link.node.v4);
+    let change = |verb| {
+        link.node
+            .run("ip", &["address", verb, &address, "dev", "eth0"])
+    };
+    change("del");
+    let speaker = link.speaker(ARTICLE_PEER);
+    speaker.wait_error(&["cannot connect"]);
+    change("add");
+    frr.wait_established("ipv4", &[link.node4()]);
+    let neighbour = frr.neighbour(&link.node4());
+    assert_eq!(neighbour["remoteRouterId"], link.node4(), "{neighbour}");
+}
+
 fn received(frr: &crate::support::frr::Frr, link: &Link, count: u64) -> Result<(), String> {
     let summary = frr.summary("ipv4");
     let row = summary.get(&link.node4());

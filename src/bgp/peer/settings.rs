@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::Peer;
 use crate::bgp::types::{Asn, Family, RouterId};
 
 /// What the user said of a peer, as far as the session goes.
@@ -36,5 +37,13 @@ impl PeerSettings {
     pub fn send_hold_time(hold_time: Duration) -> Duration {
         const LEAST: Duration = Duration::from_secs(8 * 60);
         LEAST.max(hold_time * 2)
+    }
+}
+
+impl Peer {
+    /// The BGP Identifier of connections from now on. One that is open keeps
+    /// the identifier in the OPEN that it sent.
+    pub fn set_router_id(&mut self, router_id: RouterId) {
+        self.settings.router_id = router_id;
     }
 }

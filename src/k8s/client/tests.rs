@@ -46,3 +46,17 @@ async fn an_answer_that_does_not_decode_is_not_quoted() {
         "GET /api/v1/x: the answer does not decode: Data at line 1, column 0"
     );
 }
+
+#[tokio::test]
+async fn an_answer_without_an_end_is_not_read_to_its_end() {
+    let body = |length: usize| Body::from(vec![b'x'; length]);
+    assert_eq!(
+        read_all(body(8), 8, "GET /x").await.map(|all| all.len()),
+        Ok(8)
+    );
+    let error = read_all(body(9), 8, "GET /x").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "GET /x: the answer does not decode: it is longer than 8 bytes"
+    );
+}
