@@ -21,7 +21,7 @@
 mod cluster;
 mod nodes;
 mod page;
-mod router;
+pub mod router;
 mod scene;
 mod story;
 
@@ -32,7 +32,6 @@ use std::time::Duration;
 use crate::config;
 use crate::runtime::log::Level;
 use crate::runtime::signals;
-use crate::speaker::socket;
 use cluster::Cluster;
 use nodes::{NAMES, Nodes};
 use page::Page;
@@ -125,13 +124,12 @@ fn open_router(port: u16, text: &str) -> Result<Router, Error> {
     let peer = parsed.and_then(|parsed| parsed.config.peers.first().map(Arc::clone));
     let peer = peer.expect("the demo's own configuration has a peer");
     let speakers = NAMES.map(nodes::address);
-    let listener = socket::listen(address, &speakers, peer.password.as_ref()).map_err(failed)?;
-    let router = Router::new(Setup {
+    let setup = Setup {
         asn: peer.peer_asn,
         router_id: crate::bgp::types::RouterId::new(Ipv4Addr::LOCALHOST)
             .expect("it is not 0.0.0.0"),
         neighbours: speakers.to_vec(),
-    });
-    tokio::spawn(router.clone().run(listener));
+    };
+    let (router, _) = Router::open(setup, address, peer.password.as_ref()).map_err(failed)?;
     Ok(router)
 }

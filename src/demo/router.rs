@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,13 +16,17 @@ use crate::bgp::peer::{DownReason, Input, Output, Peer, PeerSettings, Role, Stat
 use crate::bgp::types::{Asn, Family, Prefix, RouterId};
 use crate::bgp::wire::message::{Message, Update};
 use crate::bgp::wire::{self, DecodeContext};
+use crate::config::Password;
 use crate::speaker::connection::Connection;
+use crate::speaker::socket;
 
+/// After an accept that failed.
+const AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// Connections of one neighbour that the machine never sees more than one of.
 const ROLE: Role = Role::Passive;
 
 /// What the router was set up with.
-pub(super) struct Setup {
+pub struct Setup {
     /// Its AS, and that of its neighbours.
     pub asn: Asn,
     /// Its own identifier.
@@ -32,7 +37,7 @@ pub(super) struct Setup {
 
 /// The router. Clones share its tables.
 #[derive(Clone)]
-pub(super) struct Router(Arc<Shared>);
+pub struct Router(Arc<Shared>);
 
 struct Shared {
     setup: Setup,
@@ -64,8 +69,18 @@ struct Route {
 }
 
 impl Router {
-    /// A router that nobody has spoken to yet.
-    pub(super) fn new(setup: Setup) -> Self {
+    /// A router that takes sessions at an address for as long as the runtime
+    /// lives; port 0 takes a free one. The answer has the one taken.
+    ///
+    /// # Errors
+    /// The address cannot be had, or the kernel does not take the password.
+    pub fn open(
+        setup: Setup,
+        address: SocketAddr,
+        password: Option<&Password>,
+    ) -> io::Result<(Self, SocketAddr)> {
+        let listener = socket::listen(address, &setup.neighbours, password)?;
+        let address = listener.local_addr()?;
         let now = Instant::now();
         let fresh = || Neighbour {
             state: State::Active,
@@ -78,21 +93,25 @@ impl Router {
             neighbours: setup.neighbours.iter().map(|a| (*a, fresh())).collect(),
             routes: BTreeMap::new(),
         };
-        Self(Arc::new(Shared {
+        let router = Self(Arc::new(Shared {
             setup,
             tables: Mutex::new(tables),
             changed: watch::Sender::new(0),
-        }))
+        }));
+        tokio::spawn(router.clone().run(listener));
+        Ok((router, address))
     }
 
     /// Takes sessions for ever.
-    pub(super) async fn run(self, listener: TcpListener) {
+    async fn run(self, listener: TcpListener) {
         let mut sessions = JoinSet::new();
         loop {
-            let Ok((stream, SocketAddr::V4(from))) = listener.accept().await else {
+            let Ok((stream, from)) = listener.accept().await else {
+                // Out of descriptors, mostly: not at once again.
+                tokio::time::sleep(AFTER_FAILURE).await;
                 continue;
             };
-            let from = IpAddr::V4(*from.ip());
+            let from = from.ip();
             if self.0.setup.neighbours.contains(&from) {
                 let router = self.clone();
                 sessions.spawn(async move { Session::new(&router, stream, from).drive().await });
@@ -102,12 +121,12 @@ impl Router {
     }
 
     /// Tells of each change of a table.
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+    pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.changed.subscribe()
     }
 
     /// Prefixes received from each neighbour whose session stands.
-    pub(super) fn established(&self) -> BTreeMap<IpAddr, usize> {
+    pub fn established(&self) -> BTreeMap<IpAddr, usize> {
         let tables = self.tables();
         let up = tables.neighbours.iter();
         up.filter(|(_, n)| n.state == State::Established)
@@ -115,22 +134,26 @@ impl Router {
             .collect()
     }
 
-    /// Next hops by prefix.
-    pub(super) fn routes(&self) -> BTreeMap<Prefix, Vec<IpAddr>> {
+    /// Next hops by prefix, each with the time since which it has led there
+    /// without a break.
+    pub fn routes(&self) -> BTreeMap<Prefix, BTreeMap<IpAddr, Instant>> {
         let tables = self.tables();
         let routes = tables.routes.iter();
-        routes
-            .map(|(prefix, by)| (*prefix, by.values().map(|route| route.next_hop).collect()))
-            .collect()
+        let hops = |by: &BTreeMap<IpAddr, Route>| {
+            by.values()
+                .map(|route| (route.next_hop, route.since))
+                .collect()
+        };
+        routes.map(|(prefix, by)| (*prefix, hops(by))).collect()
     }
 
     /// What a neighbour said in its NOTIFICATION when it went.
-    pub(super) fn last_words(&self, neighbour: IpAddr) -> Option<String> {
+    pub fn last_words(&self, neighbour: IpAddr) -> Option<String> {
         self.tables().neighbours.get(&neighbour)?.last_words.clone()
     }
 
     /// `get router info bgp summary`.
-    pub(super) fn summary(&self) -> String {
+    pub fn summary(&self) -> String {
         let tables = self.tables();
         let setup = &self.0.setup;
         let mut page = format!(
@@ -161,7 +184,7 @@ impl Router {
     }
 
     /// `get router info routing-table bgp`.
-    pub(super) fn table(&self) -> String {
+    pub fn table(&self) -> String {
         let tables = self.tables();
         let mut page = String::new();
         for (prefix, by) in &tables.routes {

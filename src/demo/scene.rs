@@ -191,7 +191,7 @@ impl Scene {
             routes: routes
                 .iter()
                 .map(|(prefix, hops)| {
-                    let hops = hops.iter().map(node_of).collect();
+                    let hops = hops.keys().map(node_of).collect();
                     (known(&prefix.to_string()), hops)
                 })
                 .collect(),
