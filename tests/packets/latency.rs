@@ -1,5 +1,9 @@
 //! How long a user waits: from a Service's creation to the first good answer
-//! from outside.
+//! from outside. Most of it is kube-proxy's: it programs the new Service at
+//! once, before it has an address, and then rests for a second.
+//!
+//! `LOODS_ROUNDS=50` and `--nocapture` make the figure of docs/performance.md;
+//! `LOODS_MIN_SYNC=1ms` tells kube-proxy to rest less.
 
 use crate::scene::Scene;
 use crate::support::cluster::NAMESPACE;
@@ -8,8 +12,9 @@ use crate::support::wait;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Ten times the figure of docs/performance.md.
-const BOUND: Duration = Duration::from_secs(6);
+/// Ten times what was measured (docs/performance.md): Loods' part, and the whole.
+const ROUTED: Duration = Duration::from_millis(1_100);
+const ANSWERED: Duration = Duration::from_secs(11);
 
 /// Tries anew until one is answered, with a connection of its own each time: a
 /// SYN that was lost would be sent again after a second only.
@@ -30,57 +35,91 @@ fn a_new_service_is_soon_answered_from_outside() {
     scene.kubectl(&["delete", "service", "whoami-lb"]);
     scene.wait_pods("default", "app=whoami", 3);
 
-    let rounds = std::env::var("LOODS_ROUNDS").map_or(10, |text| text.parse().expect("a number"));
-    let mut times: Vec<Duration> = (0..rounds).map(|_| round(&scene)).collect();
-    times.sort();
-    println!("{times:?}");
-    let median = times[times.len() / 2];
-    println!(
-        "create to first good answer, {rounds} times: {:?} at best, {median:?} median, {:?} at worst",
-        times[0],
-        times[times.len() - 1]
-    );
-    assert!(median < BOUND, "{times:?}");
+    let rounds = std::env::var("LOODS_ROUNDS").map_or(5, |text| text.parse().expect("a number"));
+    let times: Vec<[Duration; 2]> = (0..rounds).map(|_| round(&scene)).collect();
+    let [routed, answered] = [0, 1].map(|which| {
+        let mut times: Vec<Duration> = times.iter().map(|both| both[which]).collect();
+        times.sort();
+        times
+    });
+    report("the router forwards by three nodes", &routed);
+    report("the first good answer", &answered);
+    assert!(median(&routed) < ROUTED, "{routed:?}");
+    assert!(median(&answered) < ANSWERED, "{answered:?}");
 }
 
-/// One Service from nothing to the first answer; removed again.
-fn round(scene: &Scene) -> Duration {
+fn median(times: &[Duration]) -> Duration {
+    times[times.len() / 2]
+}
+
+fn report(what: &str, times: &[Duration]) {
+    println!(
+        "create to {what}, {} times: {:?} at best, {:?} median, {:?} at worst",
+        times.len(),
+        times[0],
+        median(times),
+        times[times.len() - 1]
+    );
+}
+
+/// One Service from nothing to the first answer, and removed again: when the
+/// router's kernel had all three paths, and when the answer was there.
+fn round(scene: &Scene) -> [Duration; 2] {
     wait::until("the router has no routes left", || {
         let table = scene.router.table("ipv4");
         wait::check(table.is_empty(), table)
     });
-    // kube-proxy rests a second after it has done something. What is measured
-    // is a quiet cluster, as most are when somebody creates a Service.
-    std::thread::sleep(Duration::from_millis(1500));
+    // kube-proxy rests for a second after each change (minSyncPeriod), so the
+    // removal of the last Service is worked off within one second, and the rest
+    // after that has ended within two. What is measured is a quiet cluster.
+    std::thread::sleep(Duration::from_millis(2500));
 
     let mut command = scene.client.command("sh");
     command.args(["-c", CLIENT, "client", "http://1.2.3.4/"]);
     let mut client = Process::start(&scene.client, "first-answer", command);
     let start = Instant::now();
-    scene.plane.post(
-        "/api/v1/namespaces/default/services",
-        &json!({
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "whoami-lb"},
-            "spec": {
-                "type": "LoadBalancer",
-                "externalTrafficPolicy": "Local",
-                "selector": {"app": "whoami"},
-                "ports": [{"name": "http", "port": 80, "targetPort": 80}],
-            },
-        }),
-    );
-    let took = loop {
-        if let Some(status) = client.exited() {
-            assert!(status.success(), "{status}");
-            break start.elapsed();
+    scene
+        .plane
+        .post("/api/v1/namespaces/default/services", &service());
+    let (mut routed, mut answered) = (None, None);
+    let times = loop {
+        if routed.is_none() && paths(scene) == 3 {
+            routed = Some(start.elapsed());
         }
-        assert!(start.elapsed() < 5 * BOUND, "no answer");
+        if answered.is_none()
+            && let Some(status) = client.exited()
+        {
+            assert!(status.success(), "{status}");
+            answered = Some(start.elapsed());
+        }
+        if let (Some(routed), Some(answered)) = (routed, answered) {
+            break [routed, answered];
+        }
+        assert!(start.elapsed() < 5 * ANSWERED, "{routed:?}, {answered:?}");
         std::thread::sleep(Duration::from_millis(2));
     };
     scene
         .plane
         .delete("/api/v1/namespaces/default/services/whoami-lb");
-    took
+    times
+}
+
+/// How many next hops the router's kernel has for the Service.
+fn paths(scene: &Scene) -> usize {
+    let show = ["route", "show", "1.2.3.4"];
+    scene.router_host.run("ip", &show).matches("via ").count()
+}
+
+fn service() -> serde_json::Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "whoami-lb"},
+        "spec": {
+            "type": "LoadBalancer",
+            "externalTrafficPolicy": "Local",
+            "selector": {"app": "whoami"},
+            "ports": [{"name": "http", "port": 80, "targetPort": 80}],
+        },
+    })
 }

@@ -23,5 +23,6 @@
 mod support;
 
 mod article;
+mod changes;
 mod latency;
 mod scene;

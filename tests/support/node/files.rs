@@ -123,6 +123,8 @@ fn kube_proxy(host: &Host) -> Value {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
+        // Kubernetes' own default; a measurement may ask for another.
+        "nftables": {"minSyncPeriod": std::env::var("LOODS_MIN_SYNC").unwrap_or("1s".into())},
         "clusterCIDR": "10.244.0.0/16,fd00:244::/48",
         "hostnameOverride": host.name,
         "bindAddress": host.v4,
