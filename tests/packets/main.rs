@@ -24,4 +24,5 @@ mod support;
 
 mod article;
 mod latency;
+mod reliability;
 mod scene;
