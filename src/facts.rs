@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use crate::bgp::types::Family;
@@ -94,6 +95,9 @@ pub struct ServiceFact {
     pub class: Option<Box<str>>,
     /// `spec.externalTrafficPolicy`.
     pub policy: TrafficPolicy,
+    /// `spec.healthCheckNodePort`: where each node's proxy says whether it sends
+    /// to a pod of its own. Of policy Local alone.
+    pub health_port: Option<NonZeroU16>,
     /// `spec.ipFamilies`, primary first; families of `spec.clusterIPs` where absent.
     pub families: Vec<Family>,
     /// `spec.ipFamilyPolicy`.
@@ -237,4 +241,6 @@ pub struct NodeFact {
     pub labels: BTreeMap<Box<str>, Box<str>>,
     /// Condition NetworkUnavailable is True.
     pub network_unavailable: bool,
+    /// `status.addresses` of type InternalIP, in their order.
+    pub addresses: Vec<IpAddr>,
 }

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
 use super::backends::Presence;
 use super::orphan;
@@ -36,6 +37,8 @@ pub struct Service {
     pub addresses: Box<[IpAddr]>,
     /// `spec.externalTrafficPolicy`.
     pub policy: TrafficPolicy,
+    /// `spec.healthCheckNodePort`.
+    pub health_port: Option<NonZeroU16>,
     /// Annotation `loods.io/terminating: keep`.
     pub keep_terminating: bool,
     /// What condition `loods.io/Allocated` says of the addresses.
@@ -67,6 +70,10 @@ pub struct Node {
     pub ipv4_peer: bool,
     /// A peer of this node is reached over IPv6.
     pub ipv6_peer: bool,
+    /// It has an IPv4 address, at which its proxy can be asked.
+    pub ipv4_proxy: bool,
+    /// It has an IPv6 address, at which its proxy can be asked.
+    pub ipv6_proxy: bool,
 }
 
 /// By which right an address is announced.
@@ -145,6 +152,7 @@ impl Service {
             refusal,
             addresses: addresses.into(),
             policy: fact.policy,
+            health_port: fact.health_port,
             keep_terminating: fact.asks.terminating.as_deref() == Some("keep"),
             allocated,
         }
@@ -168,6 +176,8 @@ impl Node {
             excluded: !ignore_exclude_lb && fact.labels.contains_key(EXCLUDE_LABEL),
             ipv4_peer: families.contains(&Family::Ipv4),
             ipv6_peer: families.contains(&Family::Ipv6),
+            ipv4_proxy: fact.addresses.iter().any(IpAddr::is_ipv4),
+            ipv6_proxy: fact.addresses.iter().any(IpAddr::is_ipv6),
         }
     }
 
@@ -175,6 +185,14 @@ impl Node {
         match family {
             Family::Ipv4 => self.ipv4_peer,
             Family::Ipv6 => self.ipv6_peer,
+        }
+    }
+
+    /// Whether the node's proxy can be asked about addresses of a family.
+    pub fn has_proxy(&self, family: Family) -> bool {
+        match family {
+            Family::Ipv4 => self.ipv4_proxy,
+            Family::Ipv6 => self.ipv6_proxy,
         }
     }
 }
@@ -308,7 +326,14 @@ fn refused_by_endpoints(service: &Service, seen: Presence) -> Option<Reason> {
             // route is better than none.
             let last_resort =
                 seen.serving_here && (service.keep_terminating || !seen.ready_elsewhere);
-            (!seen.ready_here && !last_resort).then_some(Reason::NoLocalEndpoints)
+            if !seen.ready_here && !last_resort {
+                Some(Reason::NoLocalEndpoints)
+            } else if seen.proxy_behind && seen.ready_here && seen.ready_elsewhere {
+                // What came here now would be dropped, and others serve it.
+                Some(Reason::ProxyNotReady)
+            } else {
+                None
+            }
         }
         TrafficPolicy::Cluster => {
             let ready = seen.ready_here || seen.ready_elsewhere;

@@ -21,6 +21,9 @@ pub struct Presence {
     pub ready_elsewhere: bool,
     /// One on another node, or on none, terminates and still answers.
     pub serving_elsewhere: bool,
+    /// The node's proxy is not known to send to those that are ready here.
+    /// No slice tells it: see [`proxy`](super::proxy).
+    pub proxy_behind: bool,
 }
 
 /// [`Presence`] for both families.
@@ -213,6 +216,7 @@ impl Counts {
                 serving_here,
                 ready_elsewhere,
                 serving_elsewhere,
+                proxy_behind: false,
             }
         };
         Presences {

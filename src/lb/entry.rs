@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::advertise::{Node, Service, Verdict};
 use super::backends::{Backends, Presence};
 use super::prefixes::{Interner, Prefixes, Route};
+use super::proxy::Proxy;
 use crate::bgp::types::{Attributes, Family, Prefix};
 use crate::config::Config;
 use crate::facts::ServiceKey;
@@ -43,6 +44,7 @@ pub(super) struct Pass<'a> {
     pub backends: &'a Backends,
     pub prefixes: &'a mut Prefixes,
     pub interner: &'a mut Interner,
+    pub proxy: &'a mut Proxy,
 }
 
 impl Touched {
@@ -100,6 +102,10 @@ impl Pass<'_> {
             Err(_) if had_fault => return None,
             Err(_) => return Some(entry.verdicts.clone()),
         };
+        let presences = self.backends.of(key);
+        let ready_here = |family| presences.of(family).ready_here;
+        self.proxy
+            .settle(key, &entry.service, &verdicts, ready_here);
         if verdicts == entry.verdicts && !had_fault {
             return None;
         }
@@ -117,7 +123,12 @@ impl Pass<'_> {
         let decide = |&address: &IpAddr| {
             let last = entry.verdicts.iter().find(|last| last.address == address);
             let held = last.map_or(&[][..], |last| &last.routes);
-            let endpoints = presences.of(Family::of(address));
+            let family = Family::of(address);
+            let mut endpoints = presences.of(family);
+            endpoints.proxy_behind = last.is_none_or(|last| last.refusal.is_some())
+                && entry.service.health_port.is_some()
+                && self.node.has_proxy(family)
+                && !self.proxy.forwards(key, family);
             (self.rule)(
                 &entry.service,
                 address,

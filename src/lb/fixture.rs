@@ -167,5 +167,6 @@ pub fn node(labels: &[&str]) -> NodeFact {
             .map(|label| ((*label).into(), "".into()))
             .collect(),
         network_unavailable: false,
+        addresses: Vec::new(),
     }
 }

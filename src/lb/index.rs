@@ -29,9 +29,10 @@ use super::backends::Backends;
 use super::entry::{Entry, Pass, Rule, Touched};
 use super::event::Event;
 use super::notices;
+use super::peers;
 use super::prefixes::{Interner, Prefixes};
-use super::view::ServiceView;
-use crate::bgp::types::{Attributes, Prefix};
+use super::proxy::{Proxy, Question};
+use crate::bgp::types::{Attributes, Family, Prefix};
 use crate::config::{Config, Peer};
 use crate::facts::{self, NodeFact, ServiceFact, ServiceKey, SliceFact, SliceKey};
 
@@ -59,6 +60,8 @@ pub struct Changes {
     /// The peers of this node, if their list changed: in the order of the
     /// configuration. A peer that did not change is the same `Arc` as before.
     pub peers: Option<Vec<Arc<Peer>>>,
+    /// What to ask the node's proxy, in order.
+    pub questions: Vec<Question>,
     /// What users should be told.
     pub events: Vec<Event>,
     /// Services of which something was decided otherwise than before, and those
@@ -86,6 +89,7 @@ pub struct Index {
     node: Node,
     prefixes: Prefixes,
     interner: Interner,
+    proxy: Proxy,
 
     touched: Touched,
     /// Services that went since the last take.
@@ -113,6 +117,7 @@ impl Index {
             node: Node::default(),
             prefixes: Prefixes::default(),
             interner: Interner::default(),
+            proxy: Proxy::default(),
             touched: Touched::All,
             gone: BTreeSet::new(),
             reselect: false,
@@ -130,6 +135,7 @@ impl Index {
             facts::Event::Delete(key, _) => {
                 if let Some((key, mut entry)) = self.services.remove_entry(&key) {
                     entry.clear(&mut self.prefixes);
+                    self.proxy.forget(&key);
                     self.gone.insert(key);
                 }
             }
@@ -138,6 +144,7 @@ impl Index {
                 let Self {
                     services,
                     prefixes,
+                    proxy,
                     gone,
                     ..
                 } = self;
@@ -145,6 +152,7 @@ impl Index {
                     let listed = entry.generation == self.generation;
                     if !listed {
                         entry.clear(prefixes);
+                        proxy.forget(key);
                         gone.insert(key.clone());
                     }
                     listed
@@ -169,6 +177,7 @@ impl Index {
             // Another Service under the same name: what the old one was
             // granted is not its.
             entry.clear(&mut self.prefixes);
+            self.proxy.forget(&fact.key);
         }
         entry.service = service;
         self.touched.add(&fact.key);
@@ -216,24 +225,17 @@ impl Index {
         self.cluster_size = Some(nodes);
     }
 
-    /// Whether this node's object has been seen.
-    pub fn knows_node(&self) -> bool {
-        self.own_node.is_some()
-    }
-
-    /// Whether the configuration, this node's object and the first lists of
-    /// Services and slices are in. No route is announced before.
-    pub fn complete(&self) -> bool {
-        self.config.is_some()
-            && self.own_node.is_some()
-            && self.services_listed
-            && self.backends.listed()
+    /// Takes in that the node's proxy sends to pods of a Service on this node.
+    pub fn forwards(&mut self, service: &ServiceKey, family: Family) {
+        if self.proxy.answer(service, family) {
+            self.touched.add(service);
+        }
     }
 
     /// Decides on all that was touched, and says what differs.
     pub fn take(&mut self) -> Changes {
         let mut changes = Changes {
-            peers: self.select_peers(),
+            peers: self.reselect(),
             ..Changes::default()
         };
         let (Some(config), Some(own_node)) = (&self.config, &self.own_node) else {
@@ -258,6 +260,7 @@ impl Index {
         }
         told.extend(self.compare(&settled.contested, &changes.services));
         changes.routes = settled.routes;
+        changes.questions = self.proxy.take();
         if !self.gone.is_empty() {
             let mut named = std::mem::take(&mut self.gone);
             named.extend(std::mem::take(&mut changes.services));
@@ -282,6 +285,7 @@ impl Index {
             backends: &self.backends,
             prefixes: &mut self.prefixes,
             interner: &mut self.interner,
+            proxy: &mut self.proxy,
         };
         let mut events = Vec::new();
         let (settled, node_name) = (self.settled, &self.settings.node_name);
@@ -342,57 +346,17 @@ impl Index {
         }
     }
 
-    /// The peers whose node selectors mean this node, if that list changed.
-    fn select_peers(&mut self) -> Option<Vec<Arc<Peer>>> {
+    fn reselect(&mut self) -> Option<Vec<Arc<Peer>>> {
         if !std::mem::take(&mut self.reselect) {
             return None;
         }
-        let means_us = |peer: &Peer| {
-            peer.node_selectors
-                .iter()
-                .any(|selector| match &self.own_node {
-                    Some(node) => selector.matches(&node.labels),
-                    // Labels are not known yet: only "every node" is certain.
-                    None => selector.terms.is_empty(),
-                })
-        };
-        let kept = |peer: &Arc<Peer>| {
-            let known = self.peers.iter().find(|known| *known == peer);
-            known.unwrap_or(peer).clone()
-        };
-        let configured = self.config.iter().flat_map(|config| &config.peers);
-        let selected: Vec<Arc<Peer>> = configured.filter(|peer| means_us(peer)).map(kept).collect();
-        if selected == self.peers {
-            return None;
-        }
+        let labels = self.own_node.as_ref().map(|node| &node.labels);
+        let selected = peers::select(self.config.as_deref()?, labels, &self.peers)?;
         self.peers.clone_from(&selected);
         Some(selected)
     }
-
-    /// All that this node announces now.
-    pub fn announcements(&self) -> &BTreeMap<Prefix, Arc<Attributes>> {
-        self.prefixes.announced()
-    }
-
-    /// The peers of this node.
-    pub fn peers(&self) -> &[Arc<Peer>] {
-        &self.peers
-    }
-
-    /// Every Service, in order, as of the last [`take`](Index::take).
-    pub fn services(&self) -> impl Iterator<Item = ServiceView<'_>> {
-        let settled = self.settled;
-        self.services
-            .iter()
-            .map(move |(key, entry)| ServiceView::of(key, entry, settled))
-    }
-
-    /// One Service, as of the last [`take`](Index::take).
-    pub fn view(&self, key: &ServiceKey) -> Option<ServiceView<'_>> {
-        let (key, entry) = self.services.get_key_value(key)?;
-        Some(ServiceView::of(key, entry, self.settled))
-    }
 }
 
+mod shown;
 #[cfg(test)]
 mod tests;

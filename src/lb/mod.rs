@@ -7,6 +7,7 @@
 //! Seen from a node, [`index`] keeps what was told and finds what a change
 //! touches, with [`backends`] for the endpoints; [`advertise`] decides on one
 //! address; [`prefixes`] merges what several Services want of one prefix;
+//! [`proxy`] knows for which pods the node's own proxy is waited for;
 //! [`notices`] says what is worth an [`event`]; [`view`] shows the outcome.
 //! Every refusal is a [`reason`].
 
@@ -19,6 +20,7 @@ pub mod index;
 pub mod notices;
 pub mod orphan;
 pub mod prefixes;
+pub mod proxy;
 pub mod reason;
 pub mod status;
 pub mod view;
@@ -26,3 +28,4 @@ pub mod view;
 mod entry;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod peers;

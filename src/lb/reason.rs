@@ -29,6 +29,9 @@ pub enum Reason {
     NodeLabeledExcludeBalancers,
     /// Policy Local, and no endpoint on this node takes connections.
     NoLocalEndpoints,
+    /// Policy Local, an endpoint on this node has become ready, and the node's
+    /// proxy does not send to it yet; other nodes serve meanwhile.
+    ProxyNotReady,
     /// No endpoint anywhere takes connections.
     NoEndpoints,
     /// No peer of this node is reached over the address's own family.
@@ -39,7 +42,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order in which they are looked for.
-    pub const ALL: [Reason; 13] = [
+    pub const ALL: [Reason; 14] = [
         Reason::NotLoadBalancer,
         Reason::OtherClass,
         Reason::NoIpAllocated,
@@ -50,6 +53,7 @@ impl Reason {
         Reason::NodeNetworkUnavailable,
         Reason::NodeLabeledExcludeBalancers,
         Reason::NoLocalEndpoints,
+        Reason::ProxyNotReady,
         Reason::NoEndpoints,
         Reason::NoSessionForFamily,
         Reason::InternalError,
@@ -68,6 +72,7 @@ impl Reason {
             Reason::NodeNetworkUnavailable => "nodeNetworkUnavailable",
             Reason::NodeLabeledExcludeBalancers => "nodeLabeledExcludeBalancers",
             Reason::NoLocalEndpoints => "noLocalEndpoints",
+            Reason::ProxyNotReady => "proxyNotReady",
             Reason::NoEndpoints => "noEndpoints",
             Reason::NoSessionForFamily => "noSessionForFamily",
             Reason::InternalError => "internalError",
@@ -104,6 +109,9 @@ impl Reason {
             }
             Reason::NoLocalEndpoints => {
                 "externalTrafficPolicy is Local and no ready endpoint of the address's family is on this node"
+            }
+            Reason::ProxyNotReady => {
+                "a pod on this node is ready, and kube-proxy here does not send to it yet, as the Service's health check node port says; other nodes serve until it does"
             }
             Reason::NoEndpoints => "no endpoint of the address's family is ready on any node",
             Reason::NoSessionForFamily => {

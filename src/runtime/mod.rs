@@ -17,6 +17,7 @@
 mod allocator;
 mod configuration;
 pub mod log;
+mod proxy;
 pub mod signals;
 mod speaker;
 mod status;

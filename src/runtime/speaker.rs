@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::configuration::Standing;
+use super::proxy::Prober;
 use super::status::Question;
 use crate::bgp::types::{Attributes, Origin, Prefix};
 use crate::config::Peer;
@@ -62,6 +63,7 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
         Arc::clone(&inputs.latency),
     );
     let mut index = Index::new(inputs.settings.clone());
+    let mut prober = Prober::new();
     let mut facts = Vec::with_capacity(TOGETHER);
     let mut open = false;
     loop {
@@ -79,6 +81,7 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
                     index.config(config);
                 }
             }
+            (service, family) = prober.next() => index.forwards(&service, family),
             count = inputs.facts.recv_many(&mut facts, TOGETHER) => {
                 if count == 0 {
                     break;
@@ -103,6 +106,9 @@ pub(super) async fn run(mut inputs: Inputs, stop: CancellationToken) {
         }
         if !changes.routes.is_empty() {
             speakers.update(&changes.routes, received);
+        }
+        for question in changes.questions {
+            prober.put(question, index.node_addresses());
         }
         log(&changes.services, &index);
         for event in changes.events {

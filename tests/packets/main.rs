@@ -25,4 +25,5 @@ mod support;
 mod article;
 mod changes;
 mod latency;
+mod reliability;
 mod scene;

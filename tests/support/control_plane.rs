@@ -25,6 +25,9 @@ const CONTROLLERS: &str = "system:kube-controller-manager";
 const SCHEDULER: &str = "system:kube-scheduler";
 const PROXY: &str = "system:kube-proxy";
 
+/// After so many seconds without a heartbeat a real node is dead.
+pub const GRACE: u32 = 10;
+
 /// The running control plane.
 pub struct ControlPlane {
     host: Host,
@@ -34,6 +37,7 @@ pub struct ControlPlane {
     etcd: Process,
     controllers: Process,
     scheduler: Option<Process>,
+    grace: Option<u32>,
 }
 
 impl ControlPlane {
@@ -75,7 +79,8 @@ impl ControlPlane {
         write_kubeconfig(&host, &dir.join("admin.conf"), "admin");
         write_kubeconfig(&host, &dir.join("controllers.conf"), CONTROLLERS);
         let real_nodes = !nodes.is_empty();
-        let controllers = start_controllers(&host, &programs, &dir, real_nodes);
+        let grace = real_nodes.then_some(GRACE);
+        let controllers = start_controllers(&host, &programs, &dir, grace);
         let scheduler = real_nodes.then(|| {
             write_kubeconfig(&host, &dir.join("scheduler.conf"), SCHEDULER);
             write_kubeconfig(&host, &dir.join("proxy.conf"), PROXY);
@@ -90,6 +95,7 @@ impl ControlPlane {
             etcd,
             controllers,
             scheduler,
+            grace,
         };
         wait::until("the API has the default ServiceAccount", || {
             plane
@@ -126,8 +132,14 @@ impl ControlPlane {
     /// for up to a minute before it asks again.
     pub fn restart_controllers(&mut self) {
         self.controllers.kill();
-        let real_nodes = self.scheduler.is_some();
-        self.controllers = start_controllers(&self.host, &self.programs, &self.dir, real_nodes);
+        self.controllers = start_controllers(&self.host, &self.programs, &self.dir, self.grace);
+    }
+
+    /// Has kube-controller-manager take a node for dead after so many seconds
+    /// without a heartbeat; [`GRACE`] at the beginning, by Kubernetes' own default 50.
+    pub fn set_grace(&mut self, seconds: u32) {
+        self.grace = Some(seconds);
+        self.restart_controllers();
     }
 
     /// Keeps a copy of etcd's data, to be put back by [`Self::restore`].
@@ -357,7 +369,7 @@ fn start_api(host: &Host, programs: &Path, dir: &Path) -> Process {
     Process::start(host, "kube-apiserver", command)
 }
 
-fn start_controllers(host: &Host, programs: &Path, dir: &Path, real_nodes: bool) -> Process {
+fn start_controllers(host: &Host, programs: &Path, dir: &Path, grace: Option<u32>) -> Process {
     let mut command = host.command(programs.join("kube-controller-manager"));
     command.args([
         &format!("--kubeconfig={}", dir.join("controllers.conf").display()),
@@ -378,11 +390,10 @@ fn start_controllers(host: &Host, programs: &Path, dir: &Path, real_nodes: bool)
             dir.join("volume-plugins").display()
         ),
     ]);
-    if real_nodes {
-        // A dead node is seen in ten seconds, not in the fifty of the default.
+    if let Some(seconds) = grace {
         command.args([
             "--node-monitor-period=1s",
-            "--node-monitor-grace-period=10s",
+            &format!("--node-monitor-grace-period={seconds}s"),
         ]);
     } else {
         // Nodes are objects without a kubelet: nobody may judge their heartbeat.

@@ -33,6 +33,17 @@ pub fn far_end(program: &str) -> PathBuf {
     in_place(&directory.join(program), "LOODS_FAR_END")
 }
 
+/// The load generator (`tests/stream`), which Cargo puts beside `loods`.
+pub fn stream() -> PathBuf {
+    let beside = Path::new(env!("CARGO_BIN_EXE_loods")).with_file_name("loods-stream");
+    assert!(
+        beside.is_file(),
+        "{} is missing: cargo build -p loods-stream, or tests/run",
+        beside.display()
+    );
+    beside
+}
+
 /// The static build of `loods`, the one that is in the image.
 pub fn loods_static() -> PathBuf {
     let machine = std::env::consts::ARCH;

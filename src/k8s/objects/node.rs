@@ -57,10 +57,20 @@ struct Meta<'a> {
     labels: Option<BTreeMap<Box<str>, Box<str>>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Status<'a> {
     #[serde(borrow)]
     conditions: Option<Vec<Condition<'a>>>,
+    #[serde(borrow)]
+    addresses: Option<Vec<Address<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Address<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    address: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -72,10 +82,9 @@ struct Condition<'a> {
 }
 
 fn fact(node: Node<'_>) -> serde_json::Result<NodeFact> {
-    let conditions = node
-        .status
-        .and_then(|status| status.conditions)
-        .unwrap_or_default();
+    let status = node.status.unwrap_or_default();
+    let conditions = status.conditions.unwrap_or_default();
+    let addresses = status.addresses.into_iter().flatten();
     Ok(NodeFact {
         name: node
             .metadata
@@ -86,5 +95,9 @@ fn fact(node: Node<'_>) -> serde_json::Result<NodeFact> {
         network_unavailable: conditions.iter().any(|condition| {
             text(&condition.kind) == "NetworkUnavailable" && text(&condition.status) == "True"
         }),
+        addresses: addresses
+            .filter(|address| text(&address.kind) == "InternalIP")
+            .filter_map(|address| text(&address.address).parse().ok())
+            .collect(),
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -88,6 +89,7 @@ struct Spec<'a> {
     load_balancer_ip: Option<Text<'a>>,
     #[serde(borrow)]
     external_traffic_policy: Option<Text<'a>>,
+    health_check_node_port: Option<u16>,
     #[serde(borrow)]
     ip_families: Option<Vec<Text<'a>>>,
     #[serde(borrow)]
@@ -210,6 +212,7 @@ fn fact(service: Service<'_>) -> serde_json::Result<ServiceFact> {
             "Local" => TrafficPolicy::Local,
             _ => TrafficPolicy::Cluster,
         },
+        health_port: spec.health_check_node_port.and_then(NonZeroU16::new),
         families,
         family_policy: match text(&spec.ip_family_policy) {
             "PreferDualStack" => FamilyPolicy::PreferDualStack,

@@ -40,6 +40,7 @@ fn a_service_with_everything() {
             "type": "LoadBalancer", "loadBalancerClass": "loods.io/bgp", "loadBalancerIP": "1.2.3.4",
             "externalTrafficPolicy": "Local", "ipFamilies": ["IPv6", "IPv4"], "ipFamilyPolicy": "PreferDualStack",
             "clusterIPs": ["fd00::1", "10.0.0.1"], "selector": {"b": "2", "a": "1"},
+            "healthCheckNodePort": 30001,
             "ports": [{"name": "x", "port": 80, "targetPort": "http", "nodePort": 30000}, {"port": 53, "protocol": "UDP"},
                       {"port": 9, "protocol": "SCTP"}],
         },
@@ -67,6 +68,7 @@ fn a_service_with_everything() {
         load_balancer: true,
         class: Some("loods.io/bgp".into()),
         policy: TrafficPolicy::Local,
+        health_port: std::num::NonZeroU16::new(30001),
         families: vec![Family::Ipv6, Family::Ipv4],
         family_policy: FamilyPolicy::PreferDualStack,
         ports: vec![
@@ -291,9 +293,10 @@ fn a_speaker_without_a_node_name_sees_all_endpoints_elsewhere() {
 }
 
 #[test]
-fn a_node_is_labels_and_one_condition() {
+fn a_node_is_labels_addresses_and_one_condition() {
     let node = |conditions: Value| {
-        let object = json!({"metadata": {"name": "n1", "labels": {"rack": "r1"}}, "status": {"conditions": conditions}});
+        let object = json!({"metadata": {"name": "n1", "labels": {"rack": "r1"}}, "status": {"conditions": conditions, "addresses": [{"type": "Hostname", "address": "n1"}, {"type": "ExternalIP", "address": "192.0.2.1"},
+            {"type": "InternalIP", "address": "10.0.0.1"}, {"type": "InternalIP", "address": "fd00::1"}, {"type": "InternalIP", "address": "?"}]}});
         Nodes { name: "n1".into() }
             .fact(&object.to_string())
             .unwrap()
@@ -303,6 +306,9 @@ fn a_node_is_labels_and_one_condition() {
         json!([{"type": "Ready", "status": "True"}, {"type": "NetworkUnavailable", "status": "True"}]),
     );
     assert_eq!(fact.labels, BTreeMap::from([("rack".into(), "r1".into())]));
+    let addresses: [std::net::IpAddr; 2] =
+        ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
+    assert_eq!(fact.addresses, addresses);
     assert!(fact.network_unavailable);
     assert!(!node(json!([{"type": "NetworkUnavailable", "status": "False"}])).network_unavailable);
     assert!(

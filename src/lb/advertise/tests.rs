@@ -14,6 +14,8 @@ const READY_NODE: Node = Node {
     excluded: false,
     ipv4_peer: true,
     ipv6_peer: true,
+    ipv4_proxy: true,
+    ipv6_proxy: true,
 };
 
 const READY_HERE: Presence = Presence {
@@ -21,15 +23,18 @@ const READY_HERE: Presence = Presence {
     serving_here: false,
     ready_elsewhere: false,
     serving_elsewhere: false,
+    proxy_behind: false,
 };
 
-/// `r` ready here, `s` serving here, `R` and `S` the same elsewhere.
+/// `r` ready here, `s` serving here, `R` and `S` the same elsewhere; `p` the
+/// node's proxy is behind.
 fn presence(marks: &str) -> Presence {
     Presence {
         ready_here: marks.contains('r'),
         serving_here: marks.contains('s'),
         ready_elsewhere: marks.contains('R'),
         serving_elsewhere: marks.contains('S'),
+        proxy_behind: marks.contains('p'),
     }
 }
 
@@ -378,7 +383,7 @@ fn a_node_is_reduced_to_its_label_its_condition_and_the_families_of_its_peers() 
 #[test]
 fn policy_and_endpoints_decide_who_announces() {
     use TrafficPolicy::{Cluster, Local};
-    let table: [(TrafficPolicy, bool, &str, bool); 22] = [
+    let table: [(TrafficPolicy, bool, &str, bool); 27] = [
         // Local: a ready endpoint of ours is needed,
         (Local, false, "", false),
         (Local, false, "r", true),
@@ -397,7 +402,13 @@ fn policy_and_endpoints_decide_who_announces() {
         (Local, true, "s", true),
         (Local, true, "R", false),
         (Local, true, "", false),
+        // One whose proxy is behind waits, as long as others serve,
+        (Local, false, "rRp", false),
+        (Local, true, "rsRp", false),
+        (Local, false, "rp", true),
+        (Local, false, "rSp", true),
         // Cluster: any endpoint will do.
+        (Cluster, false, "rRp", true),
         (Cluster, false, "", false),
         (Cluster, false, "r", true),
         (Cluster, false, "R", true),
@@ -419,6 +430,7 @@ fn policy_and_endpoints_decide_who_announces() {
             &[],
         );
         let reason = match policy {
+            Local if marks.contains('p') => Reason::ProxyNotReady,
             Local => Reason::NoLocalEndpoints,
             Cluster => Reason::NoEndpoints,
         };
@@ -461,9 +473,9 @@ fn naive_announces(
     };
     let somewhere =
         seen.ready_here || seen.ready_elsewhere || seen.serving_here || seen.serving_elsewhere;
-    let local = seen.ready_here
+    let local = seen.ready_here && !(seen.proxy_behind && seen.ready_elsewhere)
         || seen.serving_here && !seen.ready_elsewhere
-        || seen.serving_here && service.keep_terminating;
+        || !seen.ready_here && seen.serving_here && service.keep_terminating;
     let served = match service.policy {
         TrafficPolicy::Cluster => somewhere,
         TrafficPolicy::Local => local,
@@ -472,12 +484,19 @@ fn naive_announces(
 }
 
 fn any_presence() -> impl Strategy<Value = Presence> {
-    any::<[bool; 4]>().prop_map(
-        |[ready_here, serving_here, ready_elsewhere, serving_elsewhere]| Presence {
+    any::<[bool; 5]>().prop_map(
+        |[
             ready_here,
             serving_here,
             ready_elsewhere,
             serving_elsewhere,
+            proxy_behind,
+        ]| Presence {
+            ready_here,
+            serving_here,
+            ready_elsewhere,
+            serving_elsewhere,
+            proxy_behind,
         },
     )
 }
@@ -492,6 +511,8 @@ fn any_node() -> impl Strategy<Value = Node> {
             excluded: !included,
             ipv4_peer: v4,
             ipv6_peer: v6,
+            ipv4_proxy: v4,
+            ipv6_proxy: v6,
         },
     )
 }
@@ -520,6 +541,7 @@ fn any_service() -> impl Strategy<Value = Service> {
             } else {
                 TrafficPolicy::Cluster
             },
+            health_port: None,
             keep_terminating,
             allocated,
         },

@@ -647,3 +647,92 @@ fn a_hostname_in_the_status_is_shown_as_invalid() {
     );
     assert_eq!(view.announced().count(), 0);
 }
+
+/// Questions as text: `?port` asked, `-` asked no more.
+fn asked(changes: &Changes) -> Vec<String> {
+    let questions = changes.questions.iter();
+    questions
+        .map(|question| match question.port {
+            Some(port) => format!("{} ?{port}", question.service),
+            None => format!("{} -", question.service),
+        })
+        .collect()
+}
+
+/// Index of a node with an address, and a Service of policy Local with a health
+/// check port that other nodes serve.
+fn with_a_proxy() -> (Index, impl Fn(&mut Index, u16, u16, u16) -> Changes) {
+    let mut index = started();
+    index.node(Fact::Apply(NodeFact {
+        addresses: vec![ip("10.0.0.7")],
+        ..node(&[])
+    }));
+    index.service(Fact::Apply(ServiceFact {
+        health_port: std::num::NonZeroU16::new(30001),
+        ..local_service("web", &["192.0.2.1"])
+    }));
+    // Ready here, terminating here, ready elsewhere.
+    let endpoints = |index: &mut Index, ready, serving, elsewhere| {
+        index.slice(Fact::Apply(SliceFact {
+            here: endpoints(ready, serving),
+            ..slice("web-1", "web", 0, elsewhere)
+        }));
+        index.take()
+    };
+    endpoints(&mut index, 0, 0, 2);
+    (index, endpoints)
+}
+
+#[test]
+fn a_route_waits_for_the_nodes_proxy_while_others_serve() {
+    let ipv4 = crate::bgp::types::Family::Ipv4;
+    let (mut index, endpoints) = with_a_proxy();
+    let changes = endpoints(&mut index, 1, 0, 2);
+    assert_eq!(shown(&changes), "");
+    assert_eq!(asked(&changes), ["default/web ?30001"]);
+    assert_eq!(outcome(&index, "web"), Err(Reason::ProxyNotReady));
+    // Another one ready here: it is asked already.
+    assert_eq!(asked(&endpoints(&mut index, 2, 0, 2)), [""; 0]);
+    index.forwards(&key("web"), ipv4);
+    assert_eq!(shown(&index.take()), "+192.0.2.1/32");
+    // The answer holds as long as somebody is ready here, and not longer.
+    assert_eq!(asked(&endpoints(&mut index, 1, 1, 1)), [""; 0]);
+    assert_eq!(shown(&endpoints(&mut index, 0, 1, 1)), "-192.0.2.1/32");
+    let changes = endpoints(&mut index, 1, 1, 1);
+    assert_eq!((shown(&changes), asked(&changes).len()), (String::new(), 1));
+}
+
+#[test]
+fn nobody_is_asked_when_nobody_else_serves_or_the_route_is_there_already() {
+    let ipv4 = crate::bgp::types::Family::Ipv4;
+    let (mut index, endpoints) = with_a_proxy();
+    let changes = endpoints(&mut index, 1, 0, 0);
+    assert_eq!(
+        (shown(&changes), asked(&changes).len()),
+        ("+192.0.2.1/32".into(), 0)
+    );
+    // Others become ready: what is announced stays, without a question.
+    assert_eq!(endpoints(&mut index, 1, 0, 2), Changes::default());
+    // The last of all terminates, keeps its route, and its successor takes it over.
+    endpoints(&mut index, 0, 1, 0);
+    let changes = endpoints(&mut index, 1, 1, 1);
+    assert_eq!((shown(&changes), asked(&changes).len()), (String::new(), 0));
+
+    // Who waits goes ahead when the others are gone, and withdraws the question.
+    endpoints(&mut index, 0, 0, 2);
+    assert_eq!(asked(&endpoints(&mut index, 1, 0, 2)).len(), 1);
+    let changes = endpoints(&mut index, 1, 0, 0);
+    assert_eq!(shown(&changes), "+192.0.2.1/32");
+    assert_eq!(asked(&changes), ["default/web -"]);
+    // A late answer changes nothing.
+    index.forwards(&key("web"), ipv4);
+    assert_eq!(index.take(), Changes::default());
+}
+
+#[test]
+fn a_question_goes_with_its_service() {
+    let (mut index, endpoints) = with_a_proxy();
+    endpoints(&mut index, 1, 0, 2);
+    index.service(Fact::Delete(key("web"), "9".into()));
+    assert_eq!(asked(&index.take()), ["default/web -"]);
+}

@@ -9,6 +9,7 @@ use super::super::super::prefixes::{Route, merge};
 use super::*;
 use crate::bgp::types::Family;
 use crate::facts::ConditionFact;
+use std::num::NonZeroU16;
 
 /// Whole objects, and what each address had when last decided.
 #[derive(Default)]
@@ -20,6 +21,10 @@ struct Model {
     services_listed: bool,
     slices_listed: bool,
     had: BTreeMap<(ServiceKey, std::net::IpAddr), Box<[Route]>>,
+    announced: BTreeSet<(ServiceKey, std::net::IpAddr)>,
+    /// Whom the proxy is asked about, and whom it is known to send to.
+    asked: BTreeMap<(ServiceKey, Family), NonZeroU16>,
+    forwards: BTreeSet<(ServiceKey, Family)>,
 }
 
 /// An address of a Service, and the reason against it.
@@ -29,13 +34,26 @@ impl Model {
     fn apply(&mut self, fact: ServiceFact) {
         let old = self.services.insert(fact.key.clone(), fact.clone());
         if old.is_some_and(|old| old.uid != fact.uid) {
-            self.had.retain(|(key, _), _| *key != fact.key);
+            self.forget(&fact.key);
         }
     }
 
     fn delete(&mut self, key: &ServiceKey) {
         self.services.remove(key);
+        self.forget(key);
+    }
+
+    fn forget(&mut self, key: &ServiceKey) {
         self.had.retain(|(owner, _), _| owner != key);
+        self.announced.retain(|(owner, _)| owner != key);
+        self.asked.retain(|(owner, _), _| owner != key);
+        self.forwards.retain(|(owner, _)| owner != key);
+    }
+
+    fn answer(&mut self, key: &ServiceKey, family: Family) {
+        if self.asked.remove(&(key.clone(), family)).is_some() {
+            self.forwards.insert((key.clone(), family));
+        }
     }
 
     fn complete(&self) -> bool {
@@ -67,6 +85,7 @@ impl Model {
             serving_here: ours.iter().any(|slice| slice.here.serving > 0),
             ready_elsewhere: ours.iter().any(|slice| slice.elsewhere.ready > 0),
             serving_elsewhere: ours.iter().any(|slice| slice.elsewhere.serving > 0),
+            proxy_behind: false,
         }
     }
 
@@ -81,16 +100,38 @@ impl Model {
         let peers = self.peers();
         let node = Node::of(node, false, peers.iter().map(|peer| &**peer));
         let mut has = BTreeMap::new();
+        let mut announced = BTreeSet::new();
+        let mut asked = BTreeMap::new();
+        let mut forwards = BTreeSet::new();
         for (key, fact) in &self.services {
             let service = Service::of(fact, None);
+            for family in [Family::Ipv4, Family::Ipv6] {
+                let of_family = (key.clone(), family);
+                if self.forwards.contains(&of_family) && self.presence(key, family).ready_here {
+                    forwards.insert(of_family);
+                }
+            }
             for &address in &service.addresses {
                 let held = self
                     .had
                     .get(&(key.clone(), address))
                     .map_or(&[][..], |routes| routes);
-                let seen = self.presence(key, Family::of(address));
+                let family = Family::of(address);
+                let mut seen = self.presence(key, family);
+                let of_family = (key.clone(), family);
+                let known = self.forwards.contains(&of_family);
+                seen.proxy_behind = fact.health_port.is_some()
+                    && !known
+                    && node.has_proxy(family)
+                    && !self.announced.contains(&(key.clone(), address));
                 let verdict = advertise(&service, address, seen, &node, config, held);
                 reasons.push((key.clone(), address, verdict.refusal));
+                if verdict.refusal.is_none() {
+                    announced.insert((key.clone(), address));
+                }
+                if verdict.refusal == Some(Reason::ProxyNotReady) {
+                    asked.extend(fact.health_port.map(|port| (of_family, port)));
+                }
                 let shared = verdict
                     .routes
                     .iter()
@@ -106,6 +147,7 @@ impl Model {
             }
         }
         self.had = has;
+        (self.announced, self.asked, self.forwards) = (announced, asked, forwards);
         wanted.retain(|_, holders| holders.iter().any(|(_, here)| *here));
         let merged = wanted.into_iter().map(|(prefix, holders)| {
             let mut all = holders.into_iter().map(|(own, _)| own);
@@ -131,6 +173,8 @@ enum Step {
     ListSlices(Vec<SliceFact>, Vec<SliceFact>),
     Node(NodeFact),
     Config(usize),
+    /// The proxy sends to pods of every Service, so far as it is known.
+    Forwards(Family),
     Take,
 }
 
@@ -187,6 +231,13 @@ fn feed(step: Step, index: &mut Index, model: &mut Model) {
         Step::Config(at) => {
             index.config(configs()[at].clone());
             model.config = Some(configs()[at].clone());
+        }
+        Step::Forwards(family) => {
+            for name in 0..4 {
+                let key = key(&format!("s{name}"));
+                index.forwards(&key, family);
+                model.answer(&key, family);
+            }
         }
         Step::Take => {}
     }
@@ -261,9 +312,11 @@ fn any_service() -> impl Strategy<Value = ServiceFact> {
         any::<[bool; 2]>(),
         addresses,
         condition,
+        // Mostly the same one, sometimes none.
+        prop::sample::select(vec![0, 7, 7, 7, 7, 8]),
     )
         .prop_map(
-            |(name, recreated, foreign, [local, keep], addresses, condition)| {
+            |(name, recreated, foreign, [local, keep], addresses, condition, port)| {
                 let name = format!("s{name}");
                 let mut fact = service(&name, &addresses);
                 if recreated {
@@ -275,6 +328,7 @@ fn any_service() -> impl Strategy<Value = ServiceFact> {
                 } else {
                     TrafficPolicy::Cluster
                 };
+                fact.health_port = NonZeroU16::new(port);
                 fact.asks.terminating = keep.then(|| "keep".into());
                 fact.condition = condition.map(|(status, reason)| ConditionFact {
                     status,
@@ -305,9 +359,10 @@ fn any_slice() -> impl Strategy<Value = SliceFact> {
 
 fn any_node() -> impl Strategy<Value = NodeFact> {
     let excluded = "node.kubernetes.io/exclude-from-external-load-balancers";
+    let addresses = vec![ip("10.0.0.7"), ip("fd00::7")];
     prop_oneof![
-        4 => Just(node(&[])),
-        4 => Just(node(&["rack"])),
+        1 => Just(node(&[])),
+        7 => Just(NodeFact { addresses, ..node(&["rack"]) }),
         1 => Just(node(&[excluded])),
         1 => Just(NodeFact { network_unavailable: true, ..node(&[]) }),
     ]
@@ -325,6 +380,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (slices(), slices()).prop_map(|(broken, whole)| Step::ListSlices(broken, whole)),
         2 => any_node().prop_map(Step::Node),
         3 => (0..configs().len()).prop_map(Step::Config),
+        10 => prop::sample::select(vec![Family::Ipv4, Family::Ipv6]).prop_map(Step::Forwards),
         12 => Just(Step::Take),
     ]
 }
@@ -332,12 +388,15 @@ fn any_step() -> impl Strategy<Value = Step> {
 fn any_history() -> impl Strategy<Value = Vec<Step>> {
     let start = vec![
         Step::Config(1),
-        Step::Node(node(&["rack"])),
+        Step::Node(NodeFact {
+            addresses: vec![ip("10.0.0.7"), ip("fd00::7")],
+            ..node(&["rack"])
+        }),
         Step::ListServices(vec![], vec![]),
         Step::ListSlices(vec![], vec![]),
     ];
     let started = prop_oneof![3 => Just(start), 1 => Just(vec![])];
-    (started, prop::collection::vec(any_step(), 1..100)).prop_map(|(mut steps, more)| {
+    (started, prop::collection::vec(any_step(), 1..160)).prop_map(|(mut steps, more)| {
         steps.extend(more);
         steps.push(Step::Take);
         steps
@@ -355,8 +414,13 @@ proptest! {
         let mut replay: BTreeMap<Prefix, Arc<Attributes>> = BTreeMap::new();
         let mut peers: Vec<Arc<Peer>> = Vec::new();
         let mut reasons_before = BTreeMap::new();
+        let mut asked = BTreeMap::new();
         for step in history {
             let take = matches!(step, Step::Take);
+            if let Step::Forwards(family) = &step {
+                let answered = |of: &(ServiceKey, Family)| of.1 == *family && model.asked.contains_key(of);
+                asked.retain(|of, _| !answered(of));
+            }
             feed(step, &mut index, &mut model);
             if !take {
                 continue;
@@ -379,6 +443,17 @@ proptest! {
                 prop_assert_ne!(&before, attributes, "needless change of {}", prefix);
             }
             prop_assert_eq!(&replay, index.announcements());
+
+            // So do the questions.
+            for question in changes.questions {
+                let of = (question.service, question.family);
+                let before = match question.port {
+                    Some(port) => asked.insert(of, port),
+                    None => asked.remove(&of),
+                };
+                prop_assert_ne!(before, question.port, "needless question");
+            }
+            prop_assert_eq!(&asked, &model.asked);
 
             if let Some(new) = changes.peers {
                 prop_assert_ne!(&new, &peers, "needless change of peers");
@@ -425,6 +500,7 @@ fn histories_reach_what_they_are_meant_to_test() {
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
     let (mut announced, mut held, mut orphaned, mut differing) = (0, 0, 0, 0);
+    let (mut waited, mut answered) = (0, 0);
     for _ in 0..100 {
         let history = any_history()
             .new_tree(&mut runner)
@@ -435,10 +511,11 @@ fn histories_reach_what_they_are_meant_to_test() {
             ..Settings::default()
         });
         let mut model = Model::default();
-        let mut seen = [false; 4];
+        let mut seen = [false; 6];
         for step in history {
             feed(step, &mut index, &mut model);
             index.take();
+            model.take();
             let entries = || index.services.values();
             let granted = |grant| {
                 entries()
@@ -448,14 +525,18 @@ fn histories_reach_what_they_are_meant_to_test() {
             seen[0] |= index.announcements().len() > 1;
             seen[1] |= granted(Grant::Held);
             seen[2] |= granted(Grant::Orphan);
+            seen[4] |= !model.asked.is_empty();
+            seen[5] |= !model.forwards.is_empty();
             seen[3] |= entries().any(|entry| !entry.differing.is_empty());
         }
         announced += usize::from(seen[0]);
         held += usize::from(seen[1]);
         orphaned += usize::from(seen[2]);
         differing += usize::from(seen[3]);
+        waited += usize::from(seen[4]);
+        answered += usize::from(seen[5]);
     }
-    let reached = [announced, held, orphaned, differing];
+    let reached = [announced, held, orphaned, differing, waited, answered];
     assert!(
         reached.iter().all(|histories| *histories >= 20),
         "of 100 histories: {reached:?}"

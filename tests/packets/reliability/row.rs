@@ -1,0 +1,79 @@
+//! A row of the table: one event, and what was lost in it.
+//!
+//! Rows are printed. `LOODS_RELIABILITY` names a file to which each is added as
+//! a line of JSON; `tests/packets/reliability/table` makes the table of such
+//! lines of several runs.
+
+use crate::support::stream::Interval;
+use serde_json::json;
+use std::fs::File;
+use std::io::Write;
+
+/// What an event cost.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What happened, in the words of the table.
+    pub event: &'static str,
+    /// What the stream counted from just before it until some time after.
+    pub seen: Interval,
+}
+
+impl Row {
+    /// Writes it down.
+    pub fn record(event: &'static str, seen: Interval) -> Row {
+        let row = Row { event, seen };
+        let line = json!({"event": event, "seen": row.seen.0});
+        println!("{}", row.words());
+        if let Some(path) = std::env::var_os("LOODS_RELIABILITY") {
+            let mut file = File::options()
+                .create(true)
+                .append(true)
+                .open(&path)
+                .expect("LOODS_RELIABILITY names a file that can be written");
+            writeln!(file, "{line}").expect("the row is written");
+        }
+        row
+    }
+
+    fn words(&self) -> String {
+        let seen = &self.seen;
+        let between = match (
+            seen.0["new"]["first_loss_ms"].as_u64(),
+            seen.0["new"]["last_loss_ms"].as_u64(),
+        ) {
+            (Some(first), Some(last)) => format!(" within {} ms", last - first),
+            _ => String::new(),
+        };
+        format!(
+            "{}: new connections lost {} of {} {:?}{between}; long ones broken {} of {} {}; slowest answer {} ms, p99 {} ms, {:.1} s",
+            self.event,
+            seen.lost(),
+            seen.due(),
+            seen.lost_by(),
+            seen.broken(),
+            seen.count("/long/wanted"),
+            seen.0["long"]["broken_by"],
+            seen.0["new"]["slowest_ms"],
+            seen.0["new"]["p99_ms"],
+            seen.0["seconds"].as_f64().unwrap_or_default(),
+        )
+    }
+
+    /// The promise: no new connection was lost.
+    #[track_caller]
+    pub fn assert_no_new_lost(&self) {
+        assert_eq!(self.seen.lost(), 0, "{}\n{}", self.words(), self.seen.0);
+    }
+
+    /// The promise: no long connection broke.
+    #[track_caller]
+    pub fn assert_no_long_broken(&self) {
+        assert_eq!(self.seen.broken(), 0, "{}\n{}", self.words(), self.seen.0);
+    }
+
+    /// From the first lost connection to the last, in milliseconds.
+    pub fn window(&self) -> u64 {
+        let of = |name: &str| self.seen.0["new"][name].as_u64().unwrap_or(0);
+        of("last_loss_ms") - of("first_loss_ms")
+    }
+}
