@@ -106,6 +106,19 @@ pub enum Refused {
         /// `apiVersion`, as written.
         version: Box<str>,
     },
+    /// No name for an object of its kind.
+    #[error(
+        "{0}: an API server would refuse this name; lower case letters, digits and '-' do, at most 63 of them"
+    )]
+    Named(Name),
+    /// A field has another type than it should.
+    #[error("{name} does not decode: {cause}")]
+    Undecodable {
+        /// The object.
+        name: Name,
+        /// In words; for a ConfigMap, which may hold passwords, without a value.
+        cause: Box<str>,
+    },
 }
 
 impl Default for Store {
@@ -134,6 +147,19 @@ impl Store {
     /// A client whose API server is this store. Needs a tokio runtime.
     pub fn client(&self) -> Client {
         serve::client(self.clone())
+    }
+
+    /// What an object would be called here, if it is one that Loods can read.
+    ///
+    /// # Errors
+    /// As [`Store::apply`], and where a field has another type than it should.
+    pub fn check(object: &Value) -> Result<Name, Refused> {
+        let name = Name::of(object)?;
+        let mut whole = object.clone();
+        kinds::complete(&mut whole, &name);
+        inherit(&mut whole, None, &name);
+        kinds::decode(&whole, &name)?;
+        Ok(name)
     }
 
     /// Creates an object or replaces it. Its status, uid and creation time stay
@@ -238,25 +264,28 @@ impl Held {
         if version + 1 < first {
             return None;
         }
-        let newer = self.history.iter().filter(|c| c.version > version);
-        Some(newer.cloned().collect())
+        // Versions follow one another: what is known already is not looked at.
+        let known = usize::try_from(version + 1 - first).unwrap_or(usize::MAX);
+        Some(self.history.iter().skip(known).cloned().collect())
     }
 }
 
 /// What the writer of an object does not say stays, or begins.
 fn inherit(object: &mut Value, before: Option<&Value>, name: &Name) {
     let kept = |path: &str| before.and_then(|before| before.pointer(path)).cloned();
-    if object.get("status").is_none()
+    // kubectl writes null where it knows nothing.
+    let says_nothing = |field: Option<&Value>| field.is_none_or(Value::is_null);
+    if says_nothing(object.get("status"))
         && let Some(status) = kept("/status")
     {
         object["status"] = status;
     }
     let metadata = &mut object["metadata"];
-    if metadata.get("creationTimestamp").is_none() {
+    if says_nothing(metadata.get("creationTimestamp")) {
         let now = || json!(Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
         metadata["creationTimestamp"] = kept("/metadata/creationTimestamp").unwrap_or_else(now);
     }
-    if metadata.get("uid").is_none() {
+    if says_nothing(metadata.get("uid")) {
         let created = metadata["creationTimestamp"].as_str().unwrap_or_default();
         let new = || json!(format!("{name}@{created}"));
         metadata["uid"] = kept("/metadata/uid").unwrap_or_else(new);

@@ -144,6 +144,67 @@ fn an_object_keeps_status_uid_and_age_and_what_is_none_is_refused() {
 }
 
 #[test]
+fn a_name_is_one_that_an_api_server_would_take() {
+    let named = |kind: &str, namespace: &str, name: &str| {
+        let metadata = json!({"namespace": namespace, "name": name});
+        Name::of(&json!({"kind": kind, "apiVersion": "v1", "metadata": metadata}))
+    };
+    let long = "x".repeat(64);
+    for (namespace, name) in [
+        ("a.b", "c"),
+        ("a", "b.c"),
+        ("../a", "b"),
+        ("a", "b/c"),
+        ("a", "b c"),
+        ("-a", "b"),
+        ("a", &long),
+    ] {
+        let refused = named("Service", namespace, name).expect_err(name);
+        assert!(refused.to_string().contains(name), "{refused}");
+    }
+    let good = named("Service", "", "web").expect("no namespace is default");
+    assert_eq!(&*good.namespace, "default");
+    named("ConfigMap", "metallb-system", "kube-root-ca.crt").expect("dots");
+    named("Node", "", "My_Machine.lan").expect("a host name");
+    named("Node", "", "../x").expect_err("a path");
+}
+
+#[test]
+fn what_would_not_decode_is_refused_by_name_and_without_secrets() {
+    let mut bad = service("a");
+    bad["spec"]["ports"] = json!("eighty");
+    let refused = Store::check(&bad).expect_err("no list").to_string();
+    assert!(
+        refused.contains("Service default/a") && !refused.contains("line"),
+        "{refused}"
+    );
+    let secret = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": ["hush"]});
+    let refused = Store::check(&secret).expect_err("no map").to_string();
+    assert!(
+        refused.contains("ConfigMap default/c") && !refused.contains("hush"),
+        "{refused}"
+    );
+    let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "s"}, "addressType": "IPv4", "endpoints": 5});
+    Store::check(&slice).expect_err("no list");
+    let node =
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "labels": ["x"]}});
+    Store::check(&node).expect_err("no map");
+    Store::check(&service("a")).expect("a good one");
+}
+
+#[test]
+fn null_is_as_good_as_nothing() {
+    // What `kubectl create --dry-run=client -o yaml` writes.
+    let store = Store::default();
+    let mut object = service("a");
+    object["metadata"]["creationTimestamp"] = Value::Null;
+    object["status"] = Value::Null;
+    let name = store.apply(object).expect("a Service");
+    let held = store.get(&name).expect("there");
+    assert!(held["metadata"]["creationTimestamp"].is_string(), "{held}");
+}
+
+#[test]
 fn a_patch_holds_to_its_preconditions() {
     let store = Store::default();
     let name = store.apply(service("a")).expect("a Service");
