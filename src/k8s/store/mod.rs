@@ -15,6 +15,8 @@
 //! It checks nothing but what Loods relies on: preconditions of a PATCH,
 //! versions that only grow, a watch that begins where its list ended.
 
+#[cfg(test)]
+mod faults;
 mod kinds;
 mod merge;
 mod serve;
@@ -67,7 +69,8 @@ struct Change {
     after: Option<Arc<Value>>,
 }
 
-/// How the store misbehaves, by what is asked of it.
+/// How the store misbehaves, by what is asked of it. A GET of one object and an
+/// Event are always answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// Of PATCHes.
@@ -84,11 +87,11 @@ pub enum Fault {
     /// None.
     #[default]
     None,
-    /// Right, but so much later.
+    /// Right, but so much later; a PATCH is also done later.
     Delay(Duration),
-    /// Refused with this HTTP status.
+    /// Refused with this HTTP status; a watch, when it begins.
     Refuse(u16),
-    /// Done, but the answer is lost.
+    /// Done, but the answer is lost; a watch shows nothing as long as this lasts.
     Lose,
 }
 
@@ -157,7 +160,7 @@ impl Store {
         let name = Name::of(object)?;
         let mut whole = object.clone();
         kinds::complete(&mut whole, &name);
-        inherit(&mut whole, None, &name);
+        inherit(&mut whole, None, &name, 0);
         kinds::decode(&whole, &name)?;
         Ok(name)
     }
@@ -173,7 +176,7 @@ impl Store {
         let mut held = self.held();
         let before = held.objects.get(&name).cloned();
         kinds::complete(&mut object, &name);
-        inherit(&mut object, before.as_deref(), &name);
+        inherit(&mut object, before.as_deref(), &name, held.version);
         if before
             .as_deref()
             .is_none_or(|before| differs(before, &object))
@@ -271,7 +274,7 @@ impl Held {
 }
 
 /// What the writer of an object does not say stays, or begins.
-fn inherit(object: &mut Value, before: Option<&Value>, name: &Name) {
+fn inherit(object: &mut Value, before: Option<&Value>, name: &Name, version: u64) {
     let kept = |path: &str| before.and_then(|before| before.pointer(path)).cloned();
     // kubectl writes null where it knows nothing.
     let says_nothing = |field: Option<&Value>| field.is_none_or(Value::is_null);
@@ -287,7 +290,8 @@ fn inherit(object: &mut Value, before: Option<&Value>, name: &Name) {
     }
     if says_nothing(metadata.get("uid")) {
         let created = metadata["creationTimestamp"].as_str().unwrap_or_default();
-        let new = || json!(format!("{name}@{created}"));
+        // Also unlike that of one that was deleted within the same second.
+        let new = || json!(format!("{name}@{created}.{version}"));
         metadata["uid"] = kept("/metadata/uid").unwrap_or_else(new);
     }
 }

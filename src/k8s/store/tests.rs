@@ -8,7 +8,7 @@ use crate::facts::Event;
 use crate::k8s::objects::Services;
 use crate::k8s::{Counters, lastgood, list, watch};
 
-fn service(name: &str) -> Value {
+pub(super) fn service(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"name": name},
@@ -17,7 +17,7 @@ fn service(name: &str) -> Value {
 }
 
 /// What a watch of Services tells, a word each.
-fn watched(store: &Store) -> mpsc::Receiver<String> {
+pub(super) fn watched(store: &Store) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel(64);
     let options = watch::Options {
         spread: Duration::ZERO,
@@ -39,7 +39,7 @@ fn watched(store: &Store) -> mpsc::Receiver<String> {
     receiver
 }
 
-async fn next(told: &mut mpsc::Receiver<String>, count: usize) -> Vec<String> {
+pub(super) async fn next(told: &mut mpsc::Receiver<String>, count: usize) -> Vec<String> {
     let mut words = Vec::new();
     for _ in 0..count {
         words.push(told.recv().await.expect("the watch goes on"));
@@ -190,6 +190,17 @@ fn what_would_not_decode_is_refused_by_name_and_without_secrets() {
         json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "labels": ["x"]}});
     Store::check(&node).expect_err("no map");
     Store::check(&service("a")).expect("a good one");
+}
+
+#[test]
+fn an_object_made_anew_is_another_one() {
+    let store = Store::default();
+    let uid = |name: &Name| store.get(name).expect("there")["metadata"]["uid"].clone();
+    let name = store.apply(service("a")).expect("a Service");
+    let first = uid(&name);
+    store.delete(&name);
+    store.apply(service("a")).expect("a Service");
+    assert_ne!(uid(&name), first);
 }
 
 #[test]
