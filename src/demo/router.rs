@@ -17,8 +17,11 @@ use crate::bgp::wire::message::{Message, Update};
 use crate::bgp::wire::{self, DecodeContext};
 use crate::speaker::connection::Connection;
 
-/// Connections of one neighbour that the machine never sees more than one of.
+/// Of the one connection that a session's machine ever sees: the neighbour dials.
 const ROLE: Role = Role::Passive;
+
+/// After a connection that could not be taken.
+const AFTER_ERROR: Duration = Duration::from_millis(100);
 
 /// What the router was set up with.
 pub(super) struct Setup {
@@ -46,6 +49,8 @@ struct Tables {
     neighbours: BTreeMap<IpAddr, Neighbour>,
     /// Where each prefix leads, and since when, by the neighbour that said so.
     routes: BTreeMap<Prefix, BTreeMap<IpAddr, Route>>,
+    /// Routes withdrawn and sessions ended so far.
+    losses: u64,
 }
 
 struct Neighbour {
@@ -77,6 +82,7 @@ impl Router {
         let tables = Tables {
             neighbours: setup.neighbours.iter().map(|a| (*a, fresh())).collect(),
             routes: BTreeMap::new(),
+            losses: 0,
         };
         Self(Arc::new(Shared {
             setup,
@@ -89,8 +95,14 @@ impl Router {
     pub(super) async fn run(self, listener: TcpListener) {
         let mut sessions = JoinSet::new();
         loop {
-            let Ok((stream, SocketAddr::V4(from))) = listener.accept().await else {
-                continue;
+            let (stream, from) = match listener.accept().await {
+                Ok((stream, SocketAddr::V4(from))) => (stream, from),
+                Ok(_) => continue,
+                // No descriptors, say: it may be better in a moment.
+                Err(_) => {
+                    tokio::time::sleep(AFTER_ERROR).await;
+                    continue;
+                }
             };
             let from = IpAddr::V4(*from.ip());
             if self.0.setup.neighbours.contains(&from) {
@@ -122,6 +134,11 @@ impl Router {
         routes
             .map(|(prefix, by)| (*prefix, by.values().map(|route| route.next_hop).collect()))
             .collect()
+    }
+
+    /// How many routes were withdrawn and sessions ended since the beginning.
+    pub(super) fn losses(&self) -> u64 {
+        self.tables().losses
     }
 
     /// What a neighbour said in its NOTIFICATION when it went.
@@ -216,7 +233,7 @@ impl Tables {
 
     fn forget(&mut self, prefix: &Prefix, from: IpAddr) {
         if let Some(by) = self.routes.get_mut(prefix) {
-            by.remove(&from);
+            self.losses += u64::from(by.remove(&from).is_some());
             if by.is_empty() {
                 self.routes.remove(prefix);
             }
@@ -225,6 +242,7 @@ impl Tables {
 
     fn stand(&mut self, address: IpAddr, state: State, last_words: Option<String>) {
         if state != State::Established {
+            self.losses += 1;
             let prefixes: Vec<Prefix> = self.routes.keys().copied().collect();
             prefixes
                 .iter()
