@@ -13,7 +13,8 @@
 //!                  router, 127.0.0.1:11790
 //! ```
 //!
-//! Only Kubernetes and the network between are left out: the daemons, the
+//! Only Kubernetes and the network between are left out, and so is what is lost
+//! without a closed connection, as when a power supply dies: the daemons, the
 //! sessions and the configuration are what runs in a cluster. Each step changes
 //! something, waits until both tables are as the story wants them, and shows
 //! them.
@@ -56,7 +57,7 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The router's port cannot be had.
-    #[error("cannot open the demo's router at {address}: {cause}; choose another port with --port")]
+    #[error("cannot open the demo's router at {address}: {cause}; {}", mend(.cause))]
     Router {
         /// Where it should listen.
         address: SocketAddr,
@@ -66,22 +67,41 @@ pub enum Error {
     /// A table was not as it should be.
     #[error("{0} of the story's steps did not go as they should")]
     Wrong(usize),
+    /// With `once`: it was stopped before its end.
+    #[error("the story was not told to its end")]
+    Interrupted,
     /// No runtime.
     #[error(transparent)]
     Runtime(#[from] crate::runtime::Error),
 }
 
+/// What might help. Past the port itself only the password can fail.
+fn mend(cause: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    match cause.kind() {
+        AddrInUse | AddrNotAvailable | PermissionDenied => "choose another port with --port",
+        _ => "does this kernel have TCP MD5 (RFC 2385)?",
+    }
+}
+
+/// The configuration, with the router at this port.
+fn config_for(port: u16) -> String {
+    let port = format!("peer-port: {port}\n");
+    CONFIG.replace(&format!("peer-port: {PORT}\n"), &port)
+}
+
 /// Tells the story; without `once` it stays until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// The router cannot listen, or a step went wrong.
+/// The router cannot listen, a step went wrong, or one that was told `once` was
+/// stopped before its end.
 pub fn run(options: Options, level: Level) -> Result<(), Error> {
     crate::runtime::block_on(async { Ok(tell(options, level).await) })?
 }
 
 async fn tell(options: Options, level: Level) -> Result<(), Error> {
     let stop = signals::stop_on_signal();
-    let text = CONFIG.replace(&PORT.to_string(), &options.port.to_string());
+    let text = config_for(options.port);
     let router = open_router(options.port, &text)?;
     let mut cluster = Cluster::default();
     for name in NAMES {
@@ -102,14 +122,16 @@ async fn tell(options: Options, level: Level) -> Result<(), Error> {
         stop: stop.clone(),
         steps: 0,
         wrong: 0,
+        cut: false,
     };
-    story::tell(&mut scene, &text).await;
+    let told = story::tell(&mut scene, &text).await;
     if !options.once && !stop.is_cancelled() {
         story::epilogue(&scene);
         stop.cancelled().await;
     }
     scene.nodes.stop_all().await;
     match scene.wrong {
+        0 if options.once && !told => Err(Error::Interrupted),
         0 => Ok(()),
         wrong => Err(Error::Wrong(wrong)),
     }
@@ -132,4 +154,28 @@ fn open_router(port: u16, text: &str) -> Result<Router, Error> {
     };
     let (router, _) = Router::open(setup, address, peer.password.as_ref()).map_err(failed)?;
     Ok(router)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_put_in_and_nothing_else() {
+        for port in [4, 1234, PORT] {
+            let text = config_for(port);
+            let texts = config::manifest::read(&text, config::manifest::KEY).expect("a ConfigMap");
+            let parsed = texts[0].parse().expect("a good configuration");
+            assert_eq!(parsed.config.peers[0].port, port);
+            let back = text.replace(&format!("peer-port: {port}\n"), "peer-port: 11790\n");
+            assert_eq!(back, CONFIG);
+        }
+    }
+
+    #[test]
+    fn the_mend_fits_the_cause() {
+        let mend = |code| mend(&std::io::Error::from_raw_os_error(code));
+        assert!(mend(libc::EADDRINUSE).contains("--port"));
+        assert!(mend(libc::ENOPROTOOPT).contains("MD5"));
+    }
 }

@@ -79,7 +79,7 @@ impl Nodes {
         self.running.insert(name, Daemon { stop, task });
     }
 
-    /// As if its power had gone: nobody is told anything.
+    /// As by SIGKILL: nobody is told anything, but the kernel closes what was open.
     pub(super) fn kill(&mut self, name: &str) {
         self.running.remove(name);
     }

@@ -50,6 +50,8 @@ struct Tables {
     neighbours: BTreeMap<IpAddr, Neighbour>,
     /// Where each prefix leads, and since when, by the neighbour that said so.
     routes: BTreeMap<Prefix, BTreeMap<IpAddr, Route>>,
+    /// Routes withdrawn and sessions ended so far.
+    losses: u64,
 }
 
 struct Neighbour {
@@ -91,6 +93,7 @@ impl Router {
         let tables = Tables {
             neighbours: setup.neighbours.iter().map(|a| (*a, fresh())).collect(),
             routes: BTreeMap::new(),
+            losses: 0,
         };
         let router = Self(Arc::new(Shared {
             setup,
@@ -144,6 +147,11 @@ impl Router {
                 .collect()
         };
         routes.map(|(prefix, by)| (*prefix, hops(by))).collect()
+    }
+
+    /// How many routes were withdrawn and sessions ended since the beginning.
+    pub fn losses(&self) -> u64 {
+        self.tables().losses
     }
 
     /// What a neighbour said in its NOTIFICATION when it went.
@@ -238,7 +246,7 @@ impl Tables {
 
     fn forget(&mut self, prefix: &Prefix, from: IpAddr) {
         if let Some(by) = self.routes.get_mut(prefix) {
-            by.remove(&from);
+            self.losses += u64::from(by.remove(&from).is_some());
             if by.is_empty() {
                 self.routes.remove(prefix);
             }
@@ -247,6 +255,7 @@ impl Tables {
 
     fn stand(&mut self, address: IpAddr, state: State, last_words: Option<String>) {
         if state != State::Established {
+            self.losses += 1;
             let prefixes: Vec<Prefix> = self.routes.keys().copied().collect();
             prefixes
                 .iter()

@@ -29,6 +29,8 @@ pub(super) struct Scene {
     pub steps: usize,
     /// Steps that went wrong.
     pub wrong: usize,
+    /// Somebody stopped it while something was waited for.
+    pub cut: bool,
 }
 
 /// What both tables should say. What is not named should not be there.
@@ -74,6 +76,9 @@ impl Expected {
 impl Scene {
     /// Begins a step; false when the user has had enough.
     pub(super) async fn step(&mut self, title: &str) -> bool {
+        if self.cut || self.stop.is_cancelled() {
+            return false;
+        }
         if self.steps > 0 {
             let pause = tokio::time::sleep(self.pace);
             if self.stop.run_until_cancelled(pause).await.is_none() {
@@ -96,6 +101,7 @@ impl Scene {
                 self.page
                     .good(&format!("{shown} ({} ms)", took.as_millis()));
             }
+            None if self.stop.is_cancelled() => self.cut = true,
             None => {
                 self.wrong += 1;
                 let seen = self.seen(expected);
@@ -121,12 +127,37 @@ impl Scene {
                 );
                 self.page.note(&note);
             }
+            None if self.stop.is_cancelled() => self.cut = true,
             None => {
                 self.wrong += 1;
                 let seen = self.cluster.warning(name);
                 self.page
                     .bad(&format!("no Warning about {name} says '{words}': {seen:?}"));
             }
+        }
+    }
+
+    /// What a node told the router when it went, which the router shows.
+    pub(super) fn expect_last_words(&mut self, node: &str) {
+        match self.router.last_words(nodes::address(node)) {
+            Some(words) => self.page.note(&format!("the router heard: {words}")),
+            None if self.stop.is_cancelled() => self.cut = true,
+            None => {
+                self.wrong += 1;
+                self.page
+                    .bad(&format!("{node} went without a word to the router"));
+            }
+        }
+    }
+
+    /// Since `before`, as [`Router::losses`] counted, the router lost nothing:
+    /// a table that is right again may have been wrong meanwhile.
+    pub(super) fn expect_no_loss(&mut self, before: u64) {
+        let lost = self.router.losses() - before;
+        if lost > 0 {
+            self.wrong += 1;
+            self.page
+                .bad(&format!("{lost} routes or sessions were lost meanwhile"));
         }
     }
 
@@ -145,7 +176,8 @@ impl Scene {
             .table("#", "get router info bgp summary", &summary, false);
     }
 
-    /// Tries again at each change, until there is something or patience ends.
+    /// Tries again at each change, until there is something, patience ends or
+    /// the user has had enough.
     async fn until<T>(&self, mut look: impl FnMut(&Self) -> Option<T>) -> Option<T> {
         let (mut objects, mut tables) = (self.cluster.store.changes(), self.router.changes());
         let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -156,6 +188,7 @@ impl Scene {
             tokio::select! {
                 Ok(()) = objects.changed() => {}
                 Ok(()) = tables.changed() => {}
+                () = self.stop.cancelled() => return None,
                 () = tokio::time::sleep_until(deadline) => return None,
             }
         }

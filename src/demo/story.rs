@@ -19,16 +19,17 @@ const WHOAMI_ROUTE: &str = "1.2.3.4/32";
 const TRAEFIK_ROUTE: &str = "1.2.3.5/32";
 const SHOP_ROUTE: &str = "1.2.3.8/32";
 
-/// Tells everything, or until the user has had enough.
-pub(super) async fn tell(scene: &mut Scene, config: &str) {
+/// Tells everything, or until the user has had enough. Whether it came to its end.
+pub(super) async fn tell(scene: &mut Scene, config: &str) -> bool {
     let mut expected = Expected::default();
     // In the order in which a reader would try them.
-    let _ = peering(scene, &mut expected, config).await
+    let told = peering(scene, &mut expected, config).await
         && services(scene, &mut expected).await
         && pods(scene, &mut expected).await
         && requests(scene, &mut expected).await
         && trouble(scene, &mut expected, config).await
         && restarts(scene, &mut expected, config).await;
+    told && !scene.cut
 }
 
 /// Where to look when the story is over.
@@ -166,12 +167,14 @@ async fn requests(scene: &mut Scene, expected: &mut Expected) -> bool {
     {
         return false;
     }
+    let losses = scene.router.losses();
     apply_more(scene, "copycat");
     expected.service("copycat", PENDING);
     scene
         .expect_warning("svc", "copycat", "default/whoami-lb")
         .await;
     scene.expect(expected, "nobody's address moves").await;
+    scene.expect_no_loss(losses);
 
     if !scene
         .step("Two more Services fill the pool; the third is told so")
@@ -209,6 +212,7 @@ async fn trouble(scene: &mut Scene, expected: &mut Expected, config: &str) -> bo
         "$",
         "kubectl edit configmap config    # - 1.2.3.4-1.2.3.8888",
     );
+    let losses = scene.router.losses();
     scene.cluster.apply(&bad);
     scene
         .expect_warning("configmap", "config", "1.2.3.8888")
@@ -218,11 +222,12 @@ async fn trouble(scene: &mut Scene, expected: &mut Expected, config: &str) -> bo
         .await;
 
     if !scene
-        .step("node3 loses its power: nobody says goodbye")
+        .step("Loods on node3 is killed, and its pods are lost: no goodbye, the kernel hangs up")
         .await
     {
         return false;
     }
+    scene.expect_no_loss(losses);
     scene.nodes.kill(THREE);
     scene.cluster.lose_pods(THREE);
     expected.up(&[ONE, TWO]);
@@ -264,9 +269,7 @@ async fn restarts(scene: &mut Scene, expected: &mut Expected, config: &str) -> b
     scene
         .expect(expected, "withdrawn at once, not after the hold time")
         .await;
-    if let Some(words) = scene.router.last_words(nodes::address(TWO)) {
-        scene.page.note(&format!("the router heard: {words}"));
-    }
+    scene.expect_last_words(TWO);
     scene.nodes.start(TWO);
     expected.up(&NAMES);
     expected.via(WHOAMI_ROUTE, &[ONE, TWO]);

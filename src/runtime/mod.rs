@@ -25,9 +25,11 @@ mod wiring;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +40,9 @@ use wiring::Wiring;
 
 /// A clean stop takes no longer than this.
 const STOP_LIMIT: Duration = Duration::from_millis(1900);
+/// With the files that are written last, no longer than this.
+const WHOLE_STOP_LIMIT: Duration = Duration::from_secs(2);
+
 /// What the user asked for.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -102,18 +107,46 @@ pub fn run(settings: Settings, source: Source, level: Level) -> Result<(), Error
             }
             Source::Files(dir) => {
                 let files = Files::open(&dir, Arc::clone(&settings.node_name))?;
-                let client = files.store().client();
-                // Statuses that are written while the daemon ends are kept too.
-                let ended = CancellationToken::new();
-                let following = tokio::spawn(files.run(ended.clone()));
-                let done = daemon(settings, client, Some(level), stop).await;
-                ended.cancel();
-                // The panic's own message is in the log already.
-                following.await.map_err(|_| Error::Part("files"))?;
-                done
+                on_files(settings, files, level, stop).await
             }
         }
     })
+}
+
+/// A daemon and its files: neither goes on without the other.
+async fn on_files(
+    settings: Settings,
+    files: Files,
+    level: Level,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let asked = tokio::spawn(stop.clone().cancelled_owned().map(|()| Instant::now()));
+    let client = files.store().client();
+    // Statuses that are written while the daemon ends are kept too.
+    let ended = CancellationToken::new();
+    let follow = files.run(ended.clone());
+    // It waits for the disk, for which no session has the time: another thread.
+    let runtime = tokio::runtime::Handle::current();
+    let mut following = tokio::task::spawn_blocking(move || runtime.block_on(follow));
+    let mut daemon = pin!(daemon(settings, client, Some(level), stop.clone()));
+    let done = tokio::select! {
+        done = &mut daemon => done,
+        _ = &mut following => {
+            // The panic's own message is in the log already.
+            stop.cancel();
+            let _ = daemon.await;
+            return Err(Error::Part("files"));
+        }
+    };
+    ended.cancel();
+    let asked = asked.await.unwrap_or_else(|_| Instant::now());
+    match tokio::time::timeout_at((asked + WHOLE_STOP_LIMIT).into(), following).await {
+        Ok(followed) => followed.map_err(|_| Error::Part("files"))?,
+        Err(_) => tracing::error!(
+            "the disk takes too long: what was decided last is not kept, and addresses may move"
+        ),
+    }
+    done
 }
 
 /// Runs one daemon, or several that share nothing but this thread.

@@ -244,7 +244,11 @@ async fn count_nodes(client: Client, facts: mpsc::Sender<(Instant, Fact)>) {
             }
             Err(error) => tracing::debug!("cannot count the nodes: {error}"),
         }
-        tokio::time::sleep(RETRY).await;
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            // Nobody is left who would want to know.
+            () = facts.closed() => return,
+        }
     }
 }
 

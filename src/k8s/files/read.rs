@@ -1,10 +1,15 @@
 //! One YAML file into objects.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde_json::Value;
+
+use crate::k8s::store::{Name, Refused, Store};
 
 /// A larger file is refused, in octets.
 const LARGEST: u64 = 16 << 20;
@@ -16,14 +21,39 @@ pub(super) fn is_ours(file: &OsStr) -> bool {
     !hidden && matches!(extension, Some("yaml" | "yml" | "json"))
 }
 
-/// The objects of a file, lists taken apart; none of a file that is gone.
-/// The error is a sentence; it never quotes the file, which may hold a password.
-pub(super) fn file(path: &Path) -> Result<Vec<Value>, String> {
-    let file = match std::fs::File::open(path) {
+/// What stands in a file.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    /// Its text.
+    pub text: String,
+    /// Lists taken apart; of two objects of one name the later, as kubectl
+    /// has it. Objects that Loods does not use are passed over.
+    pub objects: BTreeMap<Name, Value>,
+}
+
+/// Reads a file; `None`: there is none. It is good as a whole or refused as a
+/// whole: half of it might be what somebody is just writing.
+///
+/// # Errors
+/// A sentence. It never quotes a ConfigMap, which may hold a password.
+pub(super) fn file(path: &Path) -> Result<Option<Content>, String> {
+    // A pipe of this name must hold up nobody until somebody writes to it.
+    let mut options = OpenOptions::new();
+    let opened = options.read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = match opened {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return if path.is_symlink() {
+                Err("is a link that leads nowhere".to_owned())
+            } else {
+                Ok(None)
+            };
+        }
         Err(error) => return Err(error.to_string()),
     };
+    if !file.metadata().is_ok_and(|about| about.is_file()) {
+        return Err("is no regular file".to_owned());
+    }
     let mut text = String::new();
     file.take(LARGEST + 1)
         .read_to_string(&mut text)
@@ -34,7 +64,20 @@ pub(super) fn file(path: &Path) -> Result<Vec<Value>, String> {
     if text.is_empty() {
         return Err("is empty; delete the file to take its objects away".to_owned());
     }
-    objects(&text)
+    let objects = named(objects(&text)?)?;
+    Ok(Some(Content { text, objects }))
+}
+
+fn named(objects: Vec<Value>) -> Result<BTreeMap<Name, Value>, String> {
+    let mut named = BTreeMap::new();
+    for object in objects {
+        match Store::check(&object) {
+            Ok(name) => drop(named.insert(name, object)),
+            Err(why @ Refused::Foreign { .. }) => tracing::debug!("passed over: {why}"),
+            Err(why) => return Err(why.to_string()),
+        }
+    }
+    Ok(named)
 }
 
 fn objects(text: &str) -> Result<Vec<Value>, String> {
@@ -45,9 +88,11 @@ fn objects(text: &str) -> Result<Vec<Value>, String> {
     };
     let documents: Vec<Value> =
         serde_yaml::from_multiple_with_options(text, options).map_err(|error| {
-            let place = error.location();
-            let (line, column) = place.map_or((0, 0), |at| (at.line(), at.column()));
-            format!("is no YAML at line {line}, column {column}")
+            match error.location() {
+                Some(at) => format!("is no YAML at line {}, column {}", at.line(), at.column()),
+                None => "holds more than 1,024 documents or 250,000 values; make it several files"
+                    .to_owned(),
+            }
         })?;
     let mut objects = Vec::new();
     for document in documents {
@@ -89,6 +134,33 @@ mod tests {
         );
         assert!(objects("just words").is_err());
         assert!(objects("kind: List\n").is_err());
+    }
+
+    #[test]
+    fn an_object_without_a_name_refuses_the_file_and_a_foreign_one_does_not() {
+        let read = |text: &str| named(objects(text).expect("good YAML"));
+        let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n---\n";
+        let pod = "apiVersion: v1\nkind: Pod\n";
+        assert_eq!(read(&format!("{service}{pod}")).expect("good").len(), 1);
+        for bad in [
+            "apiVersion: v1\nkind: Service\n",
+            "metadata: {name: a}\n",
+            "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: no}\n",
+        ] {
+            read(&format!("{service}{bad}")).expect_err(bad);
+        }
+    }
+
+    #[test]
+    fn deep_nesting_and_many_documents_are_refused_and_nothing_more() {
+        objects(&"[".repeat(100_000)).expect_err("too deep");
+        let refused = objects(&"---\na: 1\n".repeat(5000)).expect_err("too many");
+        assert!(!refused.contains("line 0"), "{refused}");
+        let bomb = (1..12).fold("a0: &a0 [x, x]\n".to_owned(), |text, n| {
+            let before = format!("*a{}, ", n - 1).repeat(9);
+            format!("{text}a{n}: &a{n} [{before}]\n")
+        });
+        objects(&bomb).expect_err("too much");
     }
 
     #[test]

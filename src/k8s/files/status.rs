@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::keep::{self, Copies};
 use super::{OpenError, read};
 use crate::k8s::lastgood;
 use crate::k8s::objects::ORPHAN_ATTRIBUTES;
@@ -26,6 +26,8 @@ pub(super) struct Statuses {
     read: BTreeMap<Name, Value>,
     /// What each file says now.
     written: BTreeMap<Name, Value>,
+    /// Of the files that all this was decided on.
+    pub(super) copies: Copies,
     /// The error that was logged last, while it lasts.
     trouble: Option<io::ErrorKind>,
     /// Locked as long as this process works here.
@@ -42,7 +44,7 @@ impl Statuses {
         };
         fs::create_dir_all(&folder).map_err(|cause| broken(&folder, cause))?;
         let lock = folder.join("lock");
-        let file = private(&lock).map_err(|cause| broken(&lock, cause))?;
+        let file = keep::private(&lock).map_err(|cause| broken(&lock, cause))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
@@ -58,18 +60,14 @@ impl Statuses {
                 continue;
             }
             match read::file(&path) {
-                Ok(objects) => {
-                    let named = objects
-                        .into_iter()
-                        .filter_map(|o| Some((Name::of(&o).ok()?, o)));
-                    read.extend(named);
-                }
+                Ok(content) => read.extend(content.unwrap_or_default().objects),
                 Err(why) => {
                     tracing::error!(file = %path.display(), "{why}: the addresses that it kept are given out anew");
                 }
             }
         }
         Ok(Self {
+            copies: Copies::open(&folder).map_err(|cause| broken(&folder, cause))?,
             folder,
             written: read.clone(),
             read,
@@ -95,8 +93,9 @@ impl Statuses {
         }
     }
 
-    /// Brings the files up to date.
-    pub(super) fn write(&mut self, store: &Store) {
+    /// Brings the files up to date. False: not all could be written, and it
+    /// should be tried again.
+    pub(super) fn write(&mut self, store: &Store) -> bool {
         let mut wanted = BTreeMap::new();
         let maps = store.all(Kind::ConfigMap);
         for object in store.all(Kind::Service).iter().chain(&maps) {
@@ -110,11 +109,11 @@ impl Statuses {
             .filter(|n| !wanted.contains_key(n))
             .cloned()
             .collect();
+        let mut trouble = self.copies.write().err();
         for name in gone {
-            let removed = fs::remove_file(self.path(&name));
-            match removed {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => self.tell(&error),
-                _ => drop(self.written.remove(&name)),
+            match keep::remove(&self.path(&name)) {
+                Ok(()) => drop(self.written.remove(&name)),
+                Err(error) => trouble = Some(error),
             }
         }
         for (name, object) in wanted {
@@ -122,54 +121,40 @@ impl Statuses {
                 continue;
             }
             match self.replace(&name, &object) {
-                Ok(()) => {
-                    self.trouble = None;
-                    self.written.insert(name, object);
-                }
-                Err(error) => self.tell(&error),
+                Ok(()) => drop(self.written.insert(name, object)),
+                Err(error) => trouble = Some(error),
             }
         }
+        self.tell(trouble)
     }
 
     fn path(&self, name: &Name) -> PathBuf {
+        // Neither a namespace nor a Service's name has a dot in it.
         let file = match name.kind {
             Kind::ConfigMap => format!("{}.{}.configmap.yaml", name.namespace, name.name),
             _ => format!("{}.{}.yaml", name.namespace, name.name),
         };
-        // Names come from files, and are not checked as an API server does.
-        self.folder.join(file.replace(['/', '\0'], "_"))
+        self.folder.join(file)
     }
 
-    /// Whole or not at all, also when the power goes.
     fn replace(&self, name: &Name, object: &Value) -> io::Result<()> {
-        let path = self.path(name);
-        let new = path.with_extension("new");
         let text = serde_yaml::to_string(object).map_err(io::Error::other)?;
-        let mut file = private(&new)?;
-        file.set_len(0)?;
-        file.write_all(ABOUT.as_bytes())?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &path)
+        keep::replace(&self.path(name), &[ABOUT, &text])
     }
 
-    /// Said when it changes, not at every try.
-    fn tell(&mut self, error: &io::Error) {
-        if self.trouble.replace(error.kind()) != Some(error.kind()) {
-            tracing::error!(folder = %self.folder.display(), %error, "a status cannot be kept: after a restart addresses may move");
+    /// Said when it changes, not at every try. Whether all is well.
+    fn tell(&mut self, trouble: Option<io::Error>) -> bool {
+        let kind = trouble.as_ref().map(io::Error::kind);
+        let before = std::mem::replace(&mut self.trouble, kind);
+        match trouble {
+            Some(error) if before != kind => {
+                tracing::error!(folder = %self.folder.display(), %error, "a status cannot be kept: after a restart addresses may move; trying again");
+            }
+            None if before.is_some() => tracing::info!("statuses can be kept again"),
+            _ => {}
         }
+        kind.is_none()
     }
-}
-
-/// Only its owner may read it: the copy of the configuration holds passwords.
-fn private(path: &Path) -> io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    options
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)
 }
 
 fn is_copy(name: &Name) -> bool {

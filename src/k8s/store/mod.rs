@@ -15,6 +15,8 @@
 //! It checks nothing but what Loods relies on: preconditions of a PATCH,
 //! versions that only grow, a watch that begins where its list ended.
 
+#[cfg(test)]
+mod faults;
 mod kinds;
 mod merge;
 mod serve;
@@ -67,7 +69,8 @@ struct Change {
     after: Option<Arc<Value>>,
 }
 
-/// How the store misbehaves, by what is asked of it.
+/// How the store misbehaves, by what is asked of it. A GET of one object and an
+/// Event are always answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// Of PATCHes.
@@ -84,11 +87,11 @@ pub enum Fault {
     /// None.
     #[default]
     None,
-    /// Right, but so much later.
+    /// Right, but so much later; a PATCH is also done later.
     Delay(Duration),
-    /// Refused with this HTTP status.
+    /// Refused with this HTTP status; a watch, when it begins.
     Refuse(u16),
-    /// Done, but the answer is lost.
+    /// Done, but the answer is lost; a watch shows nothing as long as this lasts.
     Lose,
 }
 
@@ -105,6 +108,19 @@ pub enum Refused {
         kind: Box<str>,
         /// `apiVersion`, as written.
         version: Box<str>,
+    },
+    /// No name for an object of its kind.
+    #[error(
+        "{0}: an API server would refuse this name; lower case letters, digits and '-' do, at most 63 of them"
+    )]
+    Named(Name),
+    /// A field has another type than it should.
+    #[error("{name} does not decode: {cause}")]
+    Undecodable {
+        /// The object.
+        name: Name,
+        /// In words; for a ConfigMap, which may hold passwords, without a value.
+        cause: Box<str>,
     },
 }
 
@@ -136,6 +152,19 @@ impl Store {
         serve::client(self.clone())
     }
 
+    /// What an object would be called here, if it is one that Loods can read.
+    ///
+    /// # Errors
+    /// As [`Store::apply`], and where a field has another type than it should.
+    pub fn check(object: &Value) -> Result<Name, Refused> {
+        let name = Name::of(object)?;
+        let mut whole = object.clone();
+        kinds::complete(&mut whole, &name);
+        inherit(&mut whole, None, &name, 0);
+        kinds::decode(&whole, &name)?;
+        Ok(name)
+    }
+
     /// Creates an object or replaces it. Its status, uid and creation time stay
     /// unless it brings its own; absent fields get what an API server would put
     /// there. An object that is there already, the same, changes nothing.
@@ -147,7 +176,7 @@ impl Store {
         let mut held = self.held();
         let before = held.objects.get(&name).cloned();
         kinds::complete(&mut object, &name);
-        inherit(&mut object, before.as_deref(), &name);
+        inherit(&mut object, before.as_deref(), &name, held.version);
         if before
             .as_deref()
             .is_none_or(|before| differs(before, &object))
@@ -238,27 +267,31 @@ impl Held {
         if version + 1 < first {
             return None;
         }
-        let newer = self.history.iter().filter(|c| c.version > version);
-        Some(newer.cloned().collect())
+        // Versions follow one another: what is known already is not looked at.
+        let known = usize::try_from(version + 1 - first).unwrap_or(usize::MAX);
+        Some(self.history.iter().skip(known).cloned().collect())
     }
 }
 
 /// What the writer of an object does not say stays, or begins.
-fn inherit(object: &mut Value, before: Option<&Value>, name: &Name) {
+fn inherit(object: &mut Value, before: Option<&Value>, name: &Name, version: u64) {
     let kept = |path: &str| before.and_then(|before| before.pointer(path)).cloned();
-    if object.get("status").is_none()
+    // kubectl writes null where it knows nothing.
+    let says_nothing = |field: Option<&Value>| field.is_none_or(Value::is_null);
+    if says_nothing(object.get("status"))
         && let Some(status) = kept("/status")
     {
         object["status"] = status;
     }
     let metadata = &mut object["metadata"];
-    if metadata.get("creationTimestamp").is_none() {
+    if says_nothing(metadata.get("creationTimestamp")) {
         let now = || json!(Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
         metadata["creationTimestamp"] = kept("/metadata/creationTimestamp").unwrap_or_else(now);
     }
-    if metadata.get("uid").is_none() {
+    if says_nothing(metadata.get("uid")) {
         let created = metadata["creationTimestamp"].as_str().unwrap_or_default();
-        let new = || json!(format!("{name}@{created}"));
+        // Also unlike that of one that was deleted within the same second.
+        let new = || json!(format!("{name}@{created}.{version}"));
         metadata["uid"] = kept("/metadata/uid").unwrap_or_else(new);
     }
 }

@@ -8,7 +8,7 @@ use crate::facts::Event;
 use crate::k8s::objects::Services;
 use crate::k8s::{Counters, lastgood, list, watch};
 
-fn service(name: &str) -> Value {
+pub(super) fn service(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"name": name},
@@ -17,7 +17,7 @@ fn service(name: &str) -> Value {
 }
 
 /// What a watch of Services tells, a word each.
-fn watched(store: &Store) -> mpsc::Receiver<String> {
+pub(super) fn watched(store: &Store) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel(64);
     let options = watch::Options {
         spread: Duration::ZERO,
@@ -39,7 +39,7 @@ fn watched(store: &Store) -> mpsc::Receiver<String> {
     receiver
 }
 
-async fn next(told: &mut mpsc::Receiver<String>, count: usize) -> Vec<String> {
+pub(super) async fn next(told: &mut mpsc::Receiver<String>, count: usize) -> Vec<String> {
     let mut words = Vec::new();
     for _ in 0..count {
         words.push(told.recv().await.expect("the watch goes on"));
@@ -141,6 +141,78 @@ fn an_object_keeps_status_uid_and_age_and_what_is_none_is_refused() {
     assert!(refused(json!([])).contains("no kind"));
     assert!(refused(json!({"kind": "Service", "apiVersion": "v1"})).contains("metadata.name"));
     assert!(refused(json!({"kind": "Pod", "apiVersion": "v1"})).contains("Pod"));
+}
+
+#[test]
+fn a_name_is_one_that_an_api_server_would_take() {
+    let named = |kind: &str, namespace: &str, name: &str| {
+        let metadata = json!({"namespace": namespace, "name": name});
+        Name::of(&json!({"kind": kind, "apiVersion": "v1", "metadata": metadata}))
+    };
+    let long = "x".repeat(64);
+    for (namespace, name) in [
+        ("a.b", "c"),
+        ("a", "b.c"),
+        ("../a", "b"),
+        ("a", "b/c"),
+        ("a", "b c"),
+        ("-a", "b"),
+        ("a", &long),
+    ] {
+        let refused = named("Service", namespace, name).expect_err(name);
+        assert!(refused.to_string().contains(name), "{refused}");
+    }
+    let good = named("Service", "", "web").expect("no namespace is default");
+    assert_eq!(&*good.namespace, "default");
+    named("ConfigMap", "metallb-system", "kube-root-ca.crt").expect("dots");
+    named("Node", "", "My_Machine.lan").expect("a host name");
+    named("Node", "", "../x").expect_err("a path");
+}
+
+#[test]
+fn what_would_not_decode_is_refused_by_name_and_without_secrets() {
+    let mut bad = service("a");
+    bad["spec"]["ports"] = json!("eighty");
+    let refused = Store::check(&bad).expect_err("no list").to_string();
+    assert!(
+        refused.contains("Service default/a") && !refused.contains("line"),
+        "{refused}"
+    );
+    let secret = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": ["hush"]});
+    let refused = Store::check(&secret).expect_err("no map").to_string();
+    assert!(
+        refused.contains("ConfigMap default/c") && !refused.contains("hush"),
+        "{refused}"
+    );
+    let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "s"}, "addressType": "IPv4", "endpoints": 5});
+    Store::check(&slice).expect_err("no list");
+    let node =
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "labels": ["x"]}});
+    Store::check(&node).expect_err("no map");
+    Store::check(&service("a")).expect("a good one");
+}
+
+#[test]
+fn an_object_made_anew_is_another_one() {
+    let store = Store::default();
+    let uid = |name: &Name| store.get(name).expect("there")["metadata"]["uid"].clone();
+    let name = store.apply(service("a")).expect("a Service");
+    let first = uid(&name);
+    store.delete(&name);
+    store.apply(service("a")).expect("a Service");
+    assert_ne!(uid(&name), first);
+}
+
+#[test]
+fn null_is_as_good_as_nothing() {
+    // What `kubectl create --dry-run=client -o yaml` writes.
+    let store = Store::default();
+    let mut object = service("a");
+    object["metadata"]["creationTimestamp"] = Value::Null;
+    object["status"] = Value::Null;
+    let name = store.apply(object).expect("a Service");
+    let held = store.get(&name).expect("there");
+    assert!(held["metadata"]["creationTimestamp"].is_string(), "{held}");
 }
 
 #[test]
