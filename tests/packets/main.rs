@@ -23,6 +23,7 @@
 mod support;
 
 mod article;
+mod frames;
 mod latency;
 mod reliability;
 mod scene;
