@@ -24,6 +24,7 @@ mod support;
 
 mod article;
 mod changes;
+mod frames;
 mod latency;
 mod reliability;
 mod scene;

@@ -9,9 +9,10 @@
 //! The tests share one installation and one stream ([`steady`]), and each
 //! leaves the cluster as it found it: three pods on three nodes.
 
-mod control;
+mod allocators;
 mod nodes;
 mod pods;
 mod row;
 mod speakers;
 mod steady;
+mod the_api;

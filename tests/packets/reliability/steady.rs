@@ -10,6 +10,7 @@ use crate::support::stream::Stream;
 use crate::support::{tools, wait};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -74,7 +75,9 @@ impl Steady {
         if steady.stream.is_none() {
             let target = format!("{ADDRESS}:80").parse().expect("an address");
             let client: Host = steady.cluster.client.clone();
-            steady.stream = Some(Stream::start(&tools::stream(), &client, target, &[]));
+            let sources = new_sources(&client);
+            let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+            steady.stream = Some(Stream::start(&tools::stream(), &client, target, &sources));
         }
         steady
     }
@@ -116,6 +119,20 @@ impl Steady {
         let path = "/apis/apps/v1/namespaces/default/deployments/whoami";
         self.cluster.plane.try_read(path)
     }
+}
+
+/// Gives the client four addresses that it never had: no two connections of all
+/// these tests have the same source, for nodes remember them.
+fn new_sources(client: &Host) -> Vec<String> {
+    static GIVEN: AtomicU8 = AtomicU8::new(10);
+    let first = GIVEN.fetch_add(4, Ordering::Relaxed);
+    let sources = (first..first + 4).map(|number| {
+        let address = format!("198.51.100.{number}");
+        let with_length = format!("{address}/24");
+        client.run("ip", &["address", "add", &with_length, "dev", "eth0"]);
+        format!("--source={address}")
+    });
+    sources.collect()
 }
 
 impl Drop for Steady {

@@ -1,8 +1,10 @@
 //! A new connection: opened, asked once, read to its answer's end, closed.
 //!
 //! Source ports are given in order, so that one is used again only after all
-//! the others (over two minutes at 500 a second): a connection never meets
-//! what a router or a node still remembers of an older one.
+//! the others (over two minutes at 500 a second, and that for each source
+//! address): a connection never meets what a router or a node still remembers of
+//! an older one. A node keeps an unanswered SYN in mind for two minutes, and where
+//! it sent it.
 
 use crate::answer;
 use crate::tally::{Event, Loss};
@@ -23,12 +25,20 @@ pub struct Limits {
     pub patience: Duration,
 }
 
-/// Source ports, in order and round again.
-#[derive(Clone, Debug)]
+/// A range of source ports.
+#[derive(Clone, Copy, Debug)]
 pub struct Ports {
     first: u16,
     last: u16,
-    next: u16,
+}
+
+/// Where connections come from: every port of an address, then of the next one,
+/// and round again.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    addresses: Vec<IpAddr>,
+    ports: Ports,
+    next: (usize, u16),
 }
 
 impl Ports {
@@ -37,24 +47,38 @@ impl Ports {
         let parts = text.split_once('-');
         let parse = |part: &str| part.parse::<u16>().ok().filter(|port| *port > 0);
         match parts.map(|(first, last)| (parse(first), parse(last))) {
-            Some((Some(first), Some(last))) if first <= last => Ok(Self {
-                first,
-                last,
-                next: first,
-            }),
+            Some((Some(first), Some(last))) if first <= last => Ok(Self { first, last }),
             _ => Err(format!("{text:?} is no range of ports; write: 1024-65535")),
+        }
+    }
+}
+
+impl Sources {
+    /// All ports of each address; without an address, of the one that the kernel
+    /// chooses for `target`.
+    pub fn new(mut addresses: Vec<IpAddr>, ports: Ports, target: SocketAddr) -> Self {
+        if addresses.is_empty() {
+            addresses.push(match target {
+                SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            });
+        }
+        Self {
+            addresses,
+            ports,
+            next: (0, ports.first),
         }
     }
 
     /// The next one.
-    pub fn next(&mut self) -> u16 {
-        let port = self.next;
-        self.next = if port == self.last {
-            self.first
+    pub fn next(&mut self) -> SocketAddr {
+        let (address, port) = self.next;
+        self.next = if port < self.ports.last {
+            (address, port + 1)
         } else {
-            port + 1
+            ((address + 1) % self.addresses.len(), self.ports.first)
         };
-        port
+        SocketAddr::new(self.addresses[address], port)
     }
 }
 
@@ -71,9 +95,9 @@ pub struct Connection {
 
 impl Connection {
     /// Runs it to its end and says what became of it.
-    pub async fn run(self, port: u16, limits: Limits, events: Sender<Event>) {
+    pub async fn run(self, source: SocketAddr, limits: Limits, events: Sender<Event>) {
         let behind = self.due.elapsed();
-        let asked = timeout_at(self.due + limits.patience, self.ask(port)).await;
+        let asked = timeout_at(self.due + limits.patience, self.ask(source)).await;
         let took = self.due.elapsed();
         let result = match asked {
             Ok(Ok(_)) if took > limits.answer => Err(Loss::Late),
@@ -90,8 +114,8 @@ impl Connection {
         let _ = events.send(end).await;
     }
 
-    async fn ask(&self, port: u16) -> Result<String, Loss> {
-        let mut stream = self.connect(port).await.map_err(|error| loss(&error))?;
+    async fn ask(&self, source: SocketAddr) -> Result<String, Loss> {
+        let mut stream = self.connect(source).await.map_err(|error| loss(&error))?;
         let request = format!(
             "GET / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
             self.target
@@ -111,15 +135,15 @@ impl Connection {
         }
     }
 
-    async fn connect(&self, port: u16) -> io::Result<TcpStream> {
-        let (socket, any) = if self.target.is_ipv4() {
-            (TcpSocket::new_v4()?, IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    async fn connect(&self, source: SocketAddr) -> io::Result<TcpStream> {
+        let socket = if self.target.is_ipv4() {
+            TcpSocket::new_v4()?
         } else {
-            (TcpSocket::new_v6()?, IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+            TcpSocket::new_v6()?
         };
         // An older connection of this port may be in TIME_WAIT, to whoever.
         socket.set_reuseaddr(true)?;
-        socket.bind(SocketAddr::new(any, port))?;
+        socket.bind(source)?;
         socket.connect(self.target).await
     }
 }
@@ -141,10 +165,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_go_round() {
-        let mut ports = Ports::parse("7-9").unwrap();
-        let taken: Vec<u16> = (0..5).map(|_| ports.next()).collect();
-        assert_eq!(taken, [7, 8, 9, 7, 8]);
+    fn every_port_of_every_address_is_used_before_one_is_used_again() {
+        let target = "192.0.2.1:80".parse().unwrap();
+        let addresses = ["10.0.0.1", "10.0.0.2"].map(|ip| ip.parse().unwrap());
+        let ports = Ports::parse("7-8").unwrap();
+        let mut sources = Sources::new(addresses.into(), ports, target);
+        let taken: Vec<String> = (0..5).map(|_| sources.next().to_string()).collect();
+        let wanted = [
+            "10.0.0.1:7",
+            "10.0.0.1:8",
+            "10.0.0.2:7",
+            "10.0.0.2:8",
+            "10.0.0.1:7",
+        ];
+        assert_eq!(taken, wanted);
+        let mut sources = Sources::new(vec![], ports, target);
+        assert_eq!(sources.next().to_string(), "0.0.0.0:7");
     }
 
     #[test]

@@ -27,7 +27,7 @@ mod schedule;
 mod tally;
 
 use clap::Parser;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tally::{Event, Tally};
 use tokio::sync::mpsc;
@@ -52,9 +52,12 @@ struct Arguments {
     /// For so many milliseconds a late answer is waited for, to be told from none
     #[arg(long, default_value_t = 1500, value_name = "MS")]
     patience: u64,
-    /// Source ports of the new connections, used in order and round again
+    /// Source ports of the new connections, used in order
     #[arg(long, default_value = "1024-65535", value_name = "FIRST-LAST", value_parser = fresh::Ports::parse)]
     ports: fresh::Ports,
+    /// Source addresses of the new connections, each with all its ports, one after the other
+    #[arg(long, value_name = "ADDRESS")]
+    source: Vec<IpAddr>,
     /// Ends after so many new connections; without it when the input ends
     #[arg(long)]
     count: Option<u64>,
@@ -118,7 +121,7 @@ async fn run(arguments: Arguments) {
         answer: Duration::from_millis(arguments.limit),
         patience: Duration::from_millis(arguments.patience.max(arguments.limit)),
     };
-    let mut ports = arguments.ports;
+    let mut sources = fresh::Sources::new(arguments.source, arguments.ports, arguments.target);
     let (changes, mut long) = mpsc::channel(ROOM);
     for number in 0..arguments.long {
         tokio::spawn(long::keep(arguments.target, number, changes.clone()));
@@ -136,7 +139,7 @@ async fn run(arguments: Arguments) {
                 while schedule.given() < all && let Some(due) = schedule.take(now) {
                     let since = due.saturating_duration_since(interval.began);
                     let connection = fresh::Connection { target: arguments.target, due, since };
-                    tokio::spawn(connection.run(ports.next(), limits, interval.events.clone()));
+                    tokio::spawn(connection.run(sources.next(), limits, interval.events.clone()));
                 }
             }
             Some(change) = long.recv() => {
