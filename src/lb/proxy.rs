@@ -77,11 +77,14 @@ impl Proxy {
         verdicts: &[Verdict<R>],
         ready_here: impl Fn(Family) -> bool,
     ) {
+        let waiting = |verdict: &Verdict<R>| verdict.refusal == Some(Reason::ProxyNotReady);
+        if self.states.is_empty() && !verdicts.iter().any(waiting) {
+            return;
+        }
         for family in [Family::Ipv4, Family::Ipv6] {
-            let waits = verdicts.iter().any(|verdict| {
-                Family::of(verdict.address) == family
-                    && verdict.refusal == Some(Reason::ProxyNotReady)
-            });
+            let waits = verdicts
+                .iter()
+                .any(|verdict| Family::of(verdict.address) == family && waiting(verdict));
             let known = self.states.get(&(key.clone(), family)).copied();
             match (waits.then_some(service.health_port).flatten(), known) {
                 (Some(port), Some(State::Asked(asked))) if port == asked => {}

@@ -160,6 +160,14 @@ fn make_cgroups(name: &str) {
     for hierarchy in hierarchies() {
         let cgroup = hierarchy.join(name);
         fs::create_dir_all(&cgroup).expect("a cgroup for the node");
+        // A node has its processors for itself. Here it shares them with whatever
+        // else runs on this machine, so it comes first.
+        for (file, most) in [("cpu.shares", "262144"), ("cpu.weight", "10000")] {
+            let file = cgroup.join(file);
+            if file.exists() {
+                fs::write(file, most).expect("a weight for the node's programs");
+            }
+        }
         // In version 1 a new cpuset has no processors and no memory.
         for file in ["cpuset.mems", "cpuset.cpus"] {
             if let Ok(all) = fs::read(hierarchy.join(file))

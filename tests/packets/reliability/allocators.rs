@@ -24,6 +24,5 @@ fn the_allocators_killed_cost_nothing() {
         });
         wait_routes(cluster, &NODES);
     });
-    row.assert_no_new_lost();
-    row.assert_no_long_broken();
+    row.assert_nothing_lost();
 }

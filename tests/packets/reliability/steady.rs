@@ -248,6 +248,8 @@ fn deployment(ending: Ending) -> Value {
         "image": "containous/whoami",
         "args": [format!("--on-term={}", ending.on_term)],
         "ports": [{"containerPort": 80}],
+        // Without a request a pod gets what the others on its node leave.
+        "resources": {"requests": {"cpu": "200m"}},
         "readinessProbe": {"httpGet": {"path": "/health", "port": 80}, "periodSeconds": 1},
     });
     if let Some(seconds) = ending.pre_stop {

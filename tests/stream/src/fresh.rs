@@ -16,6 +16,9 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, timeout_at};
 
+/// After so long without an answer the kernel sends a SYN again.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// How long a connection may take from the moment it was due.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -100,6 +103,7 @@ impl Connection {
         let asked = timeout_at(self.due + limits.patience, self.ask(source)).await;
         let took = self.due.elapsed();
         let result = match asked {
+            Ok(Ok(_)) if took > limits.answer.max(RETRY) => Err(Loss::Retried),
             Ok(Ok(_)) if took > limits.answer => Err(Loss::Late),
             Ok(result) => result,
             Err(_) => Err(Loss::Timeout),

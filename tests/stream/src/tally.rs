@@ -33,8 +33,11 @@ pub enum Loss {
     Closed,
     /// ICMP: no way there.
     Unreachable,
-    /// The answer came, after the limit.
+    /// The answer came, after the limit: somebody was slow.
     Late,
+    /// The answer came when the kernel had asked again, after a second: the first
+    /// SYN was dropped.
+    Retried,
     /// Nothing came as long as it was waited for.
     Timeout,
     /// An answer came that is not a whoami's, or of another pod than before.
@@ -53,6 +56,7 @@ impl Loss {
             Self::Closed => "closed",
             Self::Unreachable => "unreachable",
             Self::Late => "late",
+            Self::Retried => "retried",
             Self::Timeout => "timeout",
             Self::Wrong => "wrong",
             Self::NoPort => "no_port",

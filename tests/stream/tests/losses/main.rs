@@ -84,9 +84,10 @@ fn each_kind_of_loss(target: impl Fn(&Host) -> SocketAddr) {
     let seen = stage.stream(target(&stage.host), &arguments).end();
     let wanted = [
         ("closed", 10),
-        ("late", 30 + 8),
+        ("late", 30),
         ("refused", 5),
         ("reset", 7),
+        ("retried", 8),
         ("timeout", 20 + 12),
         ("unreachable", 3),
         ("wrong", 4),
@@ -149,11 +150,13 @@ fn marks_put_before_during_and_after_apart() {
     stage.filter(dropped_only);
     let dropped = stage.elements("dropped") as u64;
     let during = stream.mark("during");
-    // Those that were due within a second before the end came by their retry: late.
+    // Those that were due within a second before the end came by their retry.
     assert_eq!(during.lost(), dropped, "{}", during.0);
     let kinds: Vec<String> = during.lost_by().into_keys().collect();
     assert!(
-        kinds.iter().all(|kind| kind == "late" || kind == "timeout"),
+        kinds
+            .iter()
+            .all(|kind| kind == "retried" || kind == "timeout"),
         "{kinds:?}"
     );
     assert_eq!(during.broken(), 50, "{}", during.0);
