@@ -7,6 +7,7 @@ use std::fmt::Write;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::k8s::files;
 use crate::k8s::store::{Kind, Name, Store};
 
 /// Where the Services' own addresses begin, as in the article: 10.111.65.x.
@@ -40,11 +41,7 @@ impl Cluster {
     /// # Panics
     /// If the text, which is part of this program, is no YAML.
     pub(super) fn apply(&mut self, text: &str) {
-        let options = serde_yaml::options! {
-            duplicate_keys: serde_yaml::DuplicateKeyPolicy::LastWins,
-        };
-        let objects: Vec<Value> = serde_yaml::from_multiple_with_options(text, options)
-            .expect("the demo's own files are YAML");
+        let objects = files::objects(text).expect("the demo's own files are YAML");
         for mut object in objects {
             if object["kind"] == "Service" {
                 self.give_ports(&mut object);

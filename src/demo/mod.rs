@@ -30,6 +30,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::config;
 use crate::runtime::log::Level;
 use crate::runtime::signals;
@@ -113,11 +115,16 @@ async fn tell(options: Options, level: Level) -> Result<(), Error> {
     } else {
         story::PACE
     };
+    // With `once` the exit code is worth something without a reader, too.
+    let unread = match options.once {
+        true => CancellationToken::new(),
+        false => stop.clone(),
+    };
     let mut scene = Scene {
         cluster,
         nodes,
         router,
-        page: Page::new(),
+        page: Page::new(unread),
         pace,
         stop: stop.clone(),
         steps: 0,

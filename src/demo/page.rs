@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 
+use tokio_util::sync::CancellationToken;
+
 /// Writes to standard output.
 pub(super) struct Page {
     colours: bool,
+    /// Cancelled when nobody reads any more.
+    unread: CancellationToken,
     /// Each table as it was shown last, by its command.
     shown: BTreeMap<&'static str, Vec<(String, String)>>,
 }
@@ -17,11 +21,13 @@ const RED: &str = "31";
 const CYAN: &str = "36";
 
 impl Page {
-    /// Coloured on a terminal, unless NO_COLOR is set.
-    pub(super) fn new() -> Self {
+    /// Coloured on a terminal, unless NO_COLOR is set. `unread` is cancelled
+    /// when standard output is closed.
+    pub(super) fn new(unread: CancellationToken) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self {
             colours: wanted && std::io::stdout().is_terminal(),
+            unread,
             shown: BTreeMap::new(),
         }
     }
@@ -89,8 +95,9 @@ impl Page {
 
     /// A line as it is.
     pub(super) fn say(&self, line: &str) {
-        // A reader that has gone is not our concern: the exit code tells the rest.
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
+        if writeln!(std::io::stdout().lock(), "{line}").is_err() {
+            self.unread.cancel();
+        }
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {

@@ -320,6 +320,30 @@ mod tests {
         assert!(refused.to_string().contains("81 octets"), "{refused}");
     }
 
+    #[tokio::test]
+    async fn a_listener_hears_only_who_knows_the_password() {
+        let local = "127.0.0.1".parse().expect("an address");
+        let password = Password("hush".into());
+        let listener = listen((local, 0).into(), &[local], Some(&password)).expect("a listener");
+        let to = listener.local_addr().expect("bound");
+        let mut knows = peer("127.0.0.1");
+        knows.port = to.port();
+        let unsigned = tokio::spawn(dial_owned(knows.clone()));
+        knows.password = Some(Password("wrong".into()));
+        let wrong = tokio::spawn(dial_owned(knows.clone()));
+        tokio::task::yield_now().await;
+        // The marker: whoever else was let in would be accepted before it.
+        knows.password = Some(password);
+        let signed = dial(&knows).await.expect("connected");
+        let (_, from) = listener.accept().await.expect("accepted");
+        assert_eq!(from, signed.local_addr().expect("bound"));
+        assert!(!unsigned.is_finished() && !wrong.is_finished());
+    }
+
+    async fn dial_owned(peer: Peer) -> Result<TcpStream, DialError> {
+        dial(&peer).await
+    }
+
     #[test]
     fn a_route_to_loopback_starts_at_loopback() {
         let peer = peer("127.0.0.1");

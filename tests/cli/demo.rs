@@ -1,5 +1,7 @@
 //! `loods demo --once`, as somebody without root and without a cluster runs it.
 
+use std::time::{Duration, Instant};
+
 use crate::loods;
 
 #[test]
@@ -34,6 +36,30 @@ fn a_port_in_use_is_named_with_the_way_out() {
         called.errors.contains(&port) && called.errors.contains("--port"),
         "{called:?}"
     );
+}
+
+#[test]
+fn a_reader_that_goes_ends_the_demo_but_not_its_verdict() {
+    for (once, port) in [(true, "11793"), (false, "11794")] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_loods"));
+        command.args(["demo", "--port", port]);
+        command.args(once.then_some("--once"));
+        command.stdout(std::process::Stdio::piped());
+        let mut demo = command.spawn().expect("it starts");
+        drop(demo.stdout.take());
+        let limit = Instant::now() + Duration::from_secs(30);
+        let ended = loop {
+            match demo.try_wait().expect("a child") {
+                Some(ended) => break ended,
+                None if Instant::now() > limit => {
+                    demo.kill().expect("killed");
+                    panic!("it goes on without a reader, once: {once}");
+                }
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        };
+        assert_eq!(ended.code(), Some(0), "once: {once}");
+    }
 }
 
 /// The demo's files are the article's, with one substitution.

@@ -99,8 +99,12 @@ fn the_sample_announces_its_service_and_follows_its_file() {
     machine.edit("ready: false", "ready: true");
     machine.wait_routes(&["192.0.2.10/32"]);
 
-    // What does not parse changes nothing; the marker that follows says so.
+    // Neither what does not parse nor an editor that puts its backup aside
+    // changes anything; the marker that follows says so.
     let recorded = machine.frr.recording().len();
+    let text = fs::read_to_string(machine.file()).expect("readable");
+    fs::rename(machine.file(), machine.dir.join("loods.yaml~")).expect("moved");
+    fs::write(machine.file(), text).expect("written");
     fs::write(machine.dir.join("broken.yaml"), "kind: [\n").expect("written");
     let mail = "apiVersion: v1\nkind: Service\nmetadata: {name: mail}\nspec: {type: LoadBalancer, ports: [{port: 25}]}\n---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: mail, labels: {kubernetes.io/service-name: mail}}\naddressType: IPv4\nendpoints: [{addresses: [192.0.2.11]}]\n";
     fs::write(machine.dir.join("mail.yaml"), mail).expect("written");
@@ -119,10 +123,15 @@ fn the_sample_announces_its_service_and_follows_its_file() {
     );
 
     // After a restart with a broken configuration all is as it was, although
-    // the Services are found in another order.
+    // the Services are found in another order; and the same with a broken file.
     machine.daemon.terminate();
     machine.edit("192.0.2.10-192.0.2.20", "192.0.2.10-192.0.2.2000");
     fs::rename(machine.dir.join("mail.yaml"), machine.dir.join("a.yaml")).expect("moved");
+    machine.wait_routes(&[]);
+    machine.daemon = run(&machine.link, &machine.dir);
+    machine.wait_routes(&["192.0.2.10/32", "192.0.2.11/32"]);
+    machine.daemon.terminate();
+    machine.edit("kind: Service\n", "kind: [Service\n");
     machine.wait_routes(&[]);
     machine.daemon = run(&machine.link, &machine.dir);
     machine.wait_routes(&["192.0.2.10/32", "192.0.2.11/32"]);

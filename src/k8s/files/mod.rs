@@ -36,6 +36,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::store::{Kind, Name, Store};
+pub use read::objects;
 use status::Statuses;
 
 /// Room for the events of one read.

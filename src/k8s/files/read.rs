@@ -80,7 +80,11 @@ fn named(objects: Vec<Value>) -> Result<BTreeMap<Name, Value>, String> {
     Ok(named)
 }
 
-fn objects(text: &str) -> Result<Vec<Value>, String> {
+/// The objects of a text, lists taken apart.
+///
+/// # Errors
+/// A sentence, with line and column, that does not quote the text.
+pub fn objects(text: &str) -> Result<Vec<Value>, String> {
     let options = serde_yaml::options! {
         // As kubectl: the article's own manifest has `apiVersion` twice.
         duplicate_keys: serde_yaml::DuplicateKeyPolicy::LastWins,
