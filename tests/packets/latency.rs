@@ -1,6 +1,7 @@
 //! How long a user waits: from a Service's creation to the first good answer
 //! from outside. Most of it is kube-proxy's: it programs the new Service at
-//! once, before it has an address, and then rests for a second.
+//! once, before it has an address, and then rests for a second; the routes wait
+//! for it.
 //!
 //! `LOODS_ROUNDS=50` and `--nocapture` make the figure of docs/performance.md;
 //! `LOODS_MIN_SYNC=1ms` tells kube-proxy to rest less.
@@ -12,9 +13,8 @@ use crate::support::wait;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Ten times what was measured (docs/performance.md): Loods' part, and the whole.
-const ROUTED: Duration = Duration::from_millis(1_100);
-const ANSWERED: Duration = Duration::from_secs(11);
+/// Ten times what was measured (docs/performance.md), for either end.
+const BOUND: Duration = Duration::from_secs(12);
 
 /// Tries anew until one is answered, with a connection of its own each time: a
 /// SYN that was lost would be sent again after a second only.
@@ -44,8 +44,8 @@ fn a_new_service_is_soon_answered_from_outside() {
     });
     report("the router forwards by three nodes", &routed);
     report("the first good answer", &answered);
-    assert!(median(&routed) < ROUTED, "{routed:?}");
-    assert!(median(&answered) < ANSWERED, "{answered:?}");
+    assert!(median(&routed) < BOUND, "{routed:?}");
+    assert!(median(&answered) < BOUND, "{answered:?}");
 }
 
 fn median(times: &[Duration]) -> Duration {
@@ -95,7 +95,7 @@ fn round(scene: &Scene) -> [Duration; 2] {
         if let (Some(routed), Some(answered)) = (routed, answered) {
             break [routed, answered];
         }
-        assert!(start.elapsed() < 5 * ANSWERED, "{routed:?}, {answered:?}");
+        assert!(start.elapsed() < 5 * BOUND, "{routed:?}, {answered:?}");
         std::thread::sleep(Duration::from_millis(2));
     };
     scene
