@@ -6,6 +6,7 @@
 
 use crate::support::stream::Interval;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 
@@ -66,10 +67,10 @@ impl Row {
     /// saw its beginning, and is reset. At 500 a second of a millisecond each that
     /// is one in some changes, and nothing that a speaker does can prevent it. So
     /// up to one in a thousand may be *reset*, and not a single one may be
-    /// refused, late or without an answer.
+    /// refused, sent again or without an answer.
     #[track_caller]
     pub fn assert_no_new_lost(&self) {
-        let mut lost = self.seen.lost_by();
+        let mut lost = self.lost_on_the_way();
         let caught = lost.remove("reset").unwrap_or(0);
         let kept = lost.is_empty() && caught <= self.seen.due() / 1000;
         assert!(kept, "{}\n{}", self.words(), self.seen.0);
@@ -79,8 +80,31 @@ impl Row {
     /// was lost, new or long.
     #[track_caller]
     pub fn assert_nothing_lost(&self) {
-        let lost = (self.seen.lost(), self.seen.broken());
-        assert_eq!(lost, (0, 0), "{}\n{}", self.words(), self.seen.0);
+        let lost = (self.lost_on_the_way(), self.seen.broken());
+        assert_eq!(
+            lost,
+            (BTreeMap::new(), 0),
+            "{}\n{}",
+            self.words(),
+            self.seen.0
+        );
+    }
+
+    /// What was lost, by kind, without what was only *late*: an answer that came,
+    /// to a SYN that was not sent again, is late because the machine was busy with
+    /// something else, and no route is to blame. The table counts it; here it is
+    /// bounded, at one in fifty.
+    #[track_caller]
+    fn lost_on_the_way(&self) -> BTreeMap<String, u64> {
+        let mut lost = self.seen.lost_by();
+        let late = lost.remove("late").unwrap_or(0);
+        assert!(
+            late <= self.seen.due() / 50,
+            "{}\n{}",
+            self.words(),
+            self.seen.0
+        );
+        lost
     }
 
     /// From the first lost connection to the last, in milliseconds.
