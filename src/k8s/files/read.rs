@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::k8s::store::{Name, Refused, Store};
+use crate::k8s::store::{Kind, Name, Refused, Store};
 
 /// A larger file is refused, in octets.
 const LARGEST: u64 = 16 << 20;
@@ -73,11 +73,25 @@ fn named(objects: Vec<Value>) -> Result<BTreeMap<Name, Value>, String> {
     for object in objects {
         match Store::check(&object) {
             Ok(name) => drop(named.insert(name, object)),
-            Err(why @ Refused::Foreign { .. }) => tracing::debug!("passed over: {why}"),
+            Err(why @ Refused::Foreign { .. }) => match meant(&object) {
+                Some(kind) => tracing::warn!(
+                    name = object["metadata"]["name"].as_str().unwrap_or_default(),
+                    "passed over: {why}; if it is meant for Loods, write apiVersion: {}",
+                    kind.version()
+                ),
+                None => tracing::debug!("passed over: {why}"),
+            },
             Err(why) => return Err(why.to_string()),
         }
     }
     Ok(named)
+}
+
+/// The kind that an object of another version may have been meant to be: an
+/// EndpointSlice of v1beta1, say. Others have a kind Service of their own, too.
+fn meant(object: &Value) -> Option<Kind> {
+    let word = object["kind"].as_str()?;
+    Kind::ALL.into_iter().find(|kind| kind.word() == word)
 }
 
 /// The objects of a text, lists taken apart.
@@ -138,6 +152,14 @@ mod tests {
         );
         assert!(objects("just words").is_err());
         assert!(objects("kind: List\n").is_err());
+    }
+
+    #[test]
+    fn an_object_of_another_version_is_recognized_by_its_kind() {
+        let of = |kind: &str| meant(&serde_json::json!({"apiVersion": "v1beta1", "kind": kind}));
+        assert_eq!(of("EndpointSlice"), Some(Kind::EndpointSlice));
+        assert_eq!(of("Pod"), None);
+        assert_eq!(meant(&Value::Null), None);
     }
 
     #[test]
