@@ -3,8 +3,7 @@
 
 use crate::daemon::Through;
 use crate::stage::{PEERS_AND_POOL, Stage, announced, withdrawn};
-use crate::support::wait;
-use crate::words::count;
+use crate::words::{count, every_node_has_told};
 use serde_json::json;
 
 fn flat() -> String {
@@ -40,15 +39,7 @@ fn its_addresses_are_not_announced_and_the_user_is_told_once_whatever_restarts()
     stage.wait_route("1.2.3.4/32", &[1]);
     stage.assert_heard(from, announced("1.2.3.4/32", &stage.at(&[1])));
     assert_eq!(stage.wait_reason("web", "InPool"), "public-pool");
-    // Speakers write in order, too: after these nothing of theirs is to come.
-    stage.service("third", json!({}));
-    for node in 1..=3 {
-        stage.pod("third", node);
-    }
-    wait::until("three nodes are told of the third Service", || {
-        let told = count(&stage, "third", "nodeAssigned");
-        wait::check(told == 3, told)
-    });
+    every_node_has_told(&mut stage, "third");
     assert_eq!(count(&stage, "web", "NotAnnounced"), 1);
 }
 

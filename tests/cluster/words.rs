@@ -14,6 +14,20 @@ pub fn count(stage: &Stage, service: &str, reason: &str) -> usize {
     events.iter().filter(|event| event.1 == reason).count()
 }
 
+/// Waits until nothing of what the speakers had to tell is to come: each
+/// writes its Events in order, and this Service's is every node's last.
+#[track_caller]
+pub fn every_node_has_told(stage: &mut Stage, marker: &str) {
+    stage.service(marker, json!({}));
+    for node in 1..=3 {
+        stage.pod(marker, node);
+    }
+    wait::until("three nodes are told of the marker", || {
+        let told = count(stage, marker, "nodeAssigned");
+        wait::check(told == 3, told)
+    });
+}
+
 #[test]
 #[ignore = "needs root: tests/run runs it"]
 fn what_was_told_is_not_told_again_when_both_allocators_restart() {
@@ -57,15 +71,7 @@ fn only_services_of_policy_local_are_told_which_nodes_announce_them() {
         "{note}"
     );
 
-    // Each node's Events are written in order, and this one is every node's last.
-    stage.service("marker", json!({}));
-    for node in 1..=3 {
-        stage.pod("marker", node);
-    }
-    wait::until("three nodes are told of the marker", || {
-        let told = count(&stage, "marker", "nodeAssigned");
-        wait::check(told == 3, told)
-    });
+    every_node_has_told(&mut stage, "marker");
     assert_eq!(count(&stage, "here", "nodeAssigned"), 1);
     assert_eq!(count(&stage, "everywhere", "nodeAssigned"), 0);
 }
