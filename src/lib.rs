@@ -18,6 +18,9 @@
 //! - `admin`: serves what `observe` holds.
 //! - `runtime`: wires them together; `cli`: what the user typed.
 //! - `demo`: three nodes and a router in one process, on loopback.
+//!
+//! The second capability, shared storage, is `storage` (feature `storage`),
+//! with the same cut inside; it shares `k8s`, `admin` and `observe` alone.
 
 // Pure folders do not ask the system for anything: clippy.toml lists what.
 #[deny(clippy::disallowed_methods)]
@@ -45,3 +48,5 @@ pub mod observe;
 pub mod runtime;
 #[cfg(feature = "daemon")]
 pub mod speaker;
+#[cfg(feature = "storage")]
+pub mod storage;

@@ -5,6 +5,8 @@ mod check;
 mod demo;
 
 mod run;
+#[cfg(feature = "storage")]
+mod storage;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,9 @@ enum Command {
     Run(Box<run::Args>),
     /// Read configuration files as the daemon would, and say what is wrong in them.
     Check(check::Args),
+    /// Shared storage: GlusterFS volumes for claims.
+    #[cfg(feature = "storage")]
+    Storage(storage::Args),
     /// Speak BGP without Kubernetes: announce the prefixes that come on standard input.
     #[command(hide = true)]
     Announce(announce::Args),
@@ -63,6 +68,8 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(*args),
         Command::Check(args) => check::run(&args),
+        #[cfg(feature = "storage")]
+        Command::Storage(args) => storage::run(args),
         Command::Announce(args) => announce::run(args),
     }
 }

@@ -1,0 +1,1 @@
+//! Watches claims, volumes and classes, and carries out what `provision` answers.

@@ -1,0 +1,1 @@
+//! glusterd, as its command line tells it: XML in, arguments out, and the record of a volume.

@@ -1,0 +1,1 @@
+//! The volume manager: topology and placement, behind Heketi's REST API.

@@ -1,0 +1,1 @@
+//! CSI Identity and Node: mounts on one node.
