@@ -45,6 +45,8 @@ pub mod k8s;
 #[cfg(feature = "daemon")]
 pub mod observe;
 #[cfg(feature = "daemon")]
+mod page;
+#[cfg(feature = "daemon")]
 pub mod runtime;
 #[cfg(feature = "daemon")]
 pub mod speaker;

@@ -21,7 +21,6 @@
 
 mod cluster;
 mod nodes;
-mod page;
 pub mod router;
 mod scene;
 mod story;
@@ -33,11 +32,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
+use crate::page::Page;
 use crate::runtime::log::Level;
 use crate::runtime::signals;
 use cluster::Cluster;
 use nodes::{NAMES, Nodes};
-use page::Page;
 use router::{Router, Setup};
 use scene::Scene;
 

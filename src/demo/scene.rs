@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cluster::Cluster;
 use super::nodes::{self, Nodes};
-use super::page::Page;
+use crate::page::Page;
 use super::router::Router;
 
 /// A table that is not right by then is wrong.

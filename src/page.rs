@@ -1,4 +1,5 @@
-//! How the story looks: what a person types, what they see, and what of it is new.
+//! How a demo's story looks: what a person types, what they see, and what of it
+//! is new.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -6,7 +7,7 @@ use std::io::{IsTerminal, Write};
 use tokio_util::sync::CancellationToken;
 
 /// Writes to standard output.
-pub(super) struct Page {
+pub(crate) struct Page {
     colours: bool,
     /// Cancelled when nobody reads any more.
     unread: CancellationToken,
@@ -23,7 +24,7 @@ const CYAN: &str = "36";
 impl Page {
     /// Coloured on a terminal, unless NO_COLOR is set. `unread` is cancelled
     /// when standard output is closed.
-    pub(super) fn new(unread: CancellationToken) -> Self {
+    pub(crate) fn new(unread: CancellationToken) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self {
             colours: wanted && std::io::stdout().is_terminal(),
@@ -33,26 +34,26 @@ impl Page {
     }
 
     /// The head of a step.
-    pub(super) fn title(&self, number: usize, title: &str) {
+    pub(crate) fn title(&self, number: usize, title: &str) {
         let mark = self.paint(BOLD, &format!("{number:>2}. {title}"));
         self.say(&format!("\n{mark}"));
     }
 
     /// A sentence.
-    pub(super) fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         for line in text.lines().flat_map(|line| wrap(line, 92)) {
             self.say(&format!("    {line}"));
         }
     }
 
     /// A command that a person would type.
-    pub(super) fn command(&self, prompt: &str, command: &str) {
+    pub(crate) fn command(&self, prompt: &str, command: &str) {
         let line = format!("{prompt} {command}");
         self.say(&format!("    {}", self.paint(CYAN, &line)));
     }
 
     /// Literal lines, as of a file.
-    pub(super) fn lines(&self, text: &str) {
+    pub(crate) fn lines(&self, text: &str) {
         for line in text.lines() {
             self.say(&format!("    {}", self.paint(DIM, line)));
         }
@@ -61,7 +62,7 @@ impl Page {
     /// A table under the command that shows it. Against the last time, new
     /// lines are marked, and with `losses` also those that are gone. Ages are
     /// no news.
-    pub(super) fn table(&mut self, prompt: &str, command: &'static str, table: &str, losses: bool) {
+    pub(crate) fn table(&mut self, prompt: &str, command: &'static str, table: &str, losses: bool) {
         self.command(prompt, command);
         let now = keyed(table);
         let before = self.shown.insert(command, now.clone());
@@ -76,7 +77,7 @@ impl Page {
     }
 
     /// A step went as it should.
-    pub(super) fn good(&self, text: &str) {
+    pub(crate) fn good(&self, text: &str) {
         self.say(&format!(
             "    {}",
             self.paint(GREEN, &format!("ok: {text}"))
@@ -84,7 +85,7 @@ impl Page {
     }
 
     /// It did not.
-    pub(super) fn bad(&self, text: &str) {
+    pub(crate) fn bad(&self, text: &str) {
         for line in text.lines() {
             self.say(&format!(
                 "    {}",
@@ -94,7 +95,7 @@ impl Page {
     }
 
     /// A line as it is.
-    pub(super) fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         if writeln!(std::io::stdout().lock(), "{line}").is_err() {
             self.unread.cancel();
         }

@@ -1,0 +1,71 @@
+//! The article's volume in half a minute: three storage hosts on this machine,
+//! no cluster.
+//!
+//! ```text
+//!    web1            web2              198.18.77.31, .32: FUSE mounts
+//!      \              /
+//!   ----+------+-----+------+------    bridge, in a namespace of its own
+//!       |      |            |
+//!     gfs1   gfs2         gfs3         198.18.77.11 … .13: glusterd and agent
+//!       '- manager, http://gfs1:8080
+//! ```
+//!
+//! Everything is real but the wires: Debian's glusterd, XFS in loop files, the
+//! FUSE client; manager and agents are processes of this same program. What is
+//! asked of the manager goes through Heketi's REST API by the client that the
+//! controller uses.
+
+mod lab;
+mod scene;
+mod story;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub use lab::LabError;
+
+use scene::Scene;
+
+/// What the user asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Do not wait for a reader, and end when the story does.
+    pub once: bool,
+}
+
+/// Why there was no story, or no good one.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No hosts.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// A step did not go as it should; the page says which.
+    #[error("{0} of the story's steps did not go as they should")]
+    Wrong(usize),
+    /// It was stopped before its end.
+    #[error("the story was not told to its end")]
+    Interrupted,
+}
+
+/// Between two steps, for a reader.
+const PACE: Duration = Duration::from_secs(2);
+
+/// Tells the story; without `once` everything stays up until `stop`.
+///
+/// # Errors
+/// No hosts can be made, a step went wrong, or it was stopped.
+pub async fn tell(options: Options, stop: CancellationToken) -> Result<(), Error> {
+    let pace = if options.once { Duration::ZERO } else { PACE };
+    let mut scene = Scene::set(pace, stop.clone())?;
+    let told = stop.run_until_cancelled(story::tell(&mut scene)).await;
+    if told.is_some() && !options.once {
+        story::epilogue(&scene);
+        stop.cancelled().await;
+    }
+    match (told, scene.wrong) {
+        (None, _) => Err(Error::Interrupted),
+        (Some(()), 0) => Ok(()),
+        (Some(()), wrong) => Err(Error::Wrong(wrong)),
+    }
+}
