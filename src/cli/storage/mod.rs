@@ -1,5 +1,8 @@
 //! `loods storage`: the parts of shared storage, one subcommand each.
 
+mod agent;
+mod certificates;
+
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -12,9 +15,17 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Run on a storage host, as root: makes bricks and calls gluster, for the manager alone.
+    Agent(agent::Args),
+    /// Make the certificates of the manager and of each storage host's agent.
+    Certificates(certificates::Args),
+}
 
 /// Runs the part that was asked for.
 pub fn run(args: Args) -> ExitCode {
-    match args.command {}
+    match args.command {
+        Command::Agent(args) => agent::run(args),
+        Command::Certificates(args) => certificates::run(&args),
+    }
 }
