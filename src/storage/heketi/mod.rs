@@ -3,4 +3,5 @@
 //! [`wire`] has the shapes, for the client and for our manager alike, so that
 //! both mean the same. The figures and texts are Heketi's (version 10).
 
+pub mod token;
 pub mod wire;
