@@ -3,5 +3,9 @@
 //! [`wire`] has the shapes, for the client and for our manager alike, so that
 //! both mean the same. The figures and texts are Heketi's (version 10).
 
+pub mod answer;
+pub mod ensure;
+pub mod error;
+pub mod loods;
 pub mod token;
 pub mod wire;
