@@ -140,6 +140,17 @@ impl HeketiError {
         }
     }
 
+    /// The cluster that was asked cannot hold it; another may.
+    pub(super) fn is_of_cluster(&self) -> bool {
+        match self {
+            Self::NoSpace { .. } => true,
+            Self::Refused { text, .. } => {
+                text.contains("Failed to allocate new volume") && !self.is_name_taken()
+            }
+            _ => false,
+        }
+    }
+
     /// The name is taken: by a volume, or by an operation that will make one.
     pub fn is_name_taken(&self) -> bool {
         matches!(self, Self::Refused { text, .. } if text.contains("already in use"))

@@ -4,8 +4,10 @@
 //! both mean the same. The figures and texts are Heketi's (version 10).
 
 pub mod answer;
+pub mod client;
 pub mod ensure;
 pub mod error;
 pub mod loods;
+mod names;
 pub mod token;
 pub mod wire;

@@ -57,7 +57,7 @@ impl Make {
     fn absent<T>(&mut self) -> Next<T> {
         match self.end.take() {
             None => self.make(),
-            Some(HeketiError::NoSpace { .. }) if self.cluster + 1 < self.clusters => {
+            Some(error) if error.is_of_cluster() && self.cluster + 1 < self.clusters => {
                 self.cluster += 1;
                 self.make()
             }
