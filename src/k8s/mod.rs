@@ -32,7 +32,7 @@ pub mod store;
 pub mod volumes;
 pub mod watch;
 
-mod backoff;
+pub(crate) mod backoff;
 #[cfg(test)]
 mod fake;
 

@@ -37,8 +37,8 @@ pub(super) fn read(value: &str, faults: &mut Faults) -> Vec<String> {
     options
 }
 
-/// `key value`, with one blank.
-fn judge(option: &str) -> Result<String, &'static str> {
+/// `key value`, with one blank. The error says what an option is.
+pub fn judge(option: &str) -> Result<String, &'static str> {
     let mut words = option.split_ascii_whitespace();
     let (Some(key), Some(value), None) = (words.next(), words.next(), words.next()) else {
         return Err("an option is one key, a blank and one value");
