@@ -172,3 +172,26 @@ impl From<VolumeInfo> for Made {
         }
     }
 }
+
+impl Step {
+    /// A word for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Step::Find { .. } => "find",
+            Step::Mark(_) => "mark",
+            Step::Ensure { .. } => "ensure",
+            Step::Publish(_) => "publish",
+            Step::Unmark(_) => "unmark",
+            Step::Discard { .. } => "discard",
+            Step::Resizing(..) => "resizing",
+            Step::Expand { .. } => "expand",
+            Step::Capacity(..) => "capacity",
+            Step::Resized(..) => "resized",
+            Step::Infeasible(_) => "infeasible",
+            Step::Hold(_) => "hold",
+            Step::Destroy { .. } => "destroy",
+            Step::Remove(_) => "remove",
+            Step::Release(_) => "release",
+        }
+    }
+}
