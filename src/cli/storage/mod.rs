@@ -1,5 +1,7 @@
 //! `loods storage`: the parts of shared storage, one subcommand each.
 
+mod controller;
+
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -12,9 +14,38 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Make a volume for every claim of a served StorageClass; run two, one is active.
+    Controller(Box<controller::Args>),
+}
 
 /// Runs the part that was asked for.
 pub fn run(args: Args) -> ExitCode {
-    match args.command {}
+    match args.command {
+        Command::Controller(args) => controller::run(*args),
+    }
+}
+
+/// Runs one part on one thread to its end.
+fn block_on<E: std::fmt::Display>(work: impl Future<Output = Result<(), E>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(work);
+    // A thread may wait for a file system that does not answer: it is left behind.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,0 +1,1 @@
+//! The official Python client drives the stand-in.
