@@ -1,5 +1,7 @@
 //! `loods storage`: the parts of shared storage, one subcommand each.
 
+mod doctor;
+
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -12,9 +14,14 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Say in words why a PersistentVolumeClaim is Pending.
+    Doctor(doctor::Args),
+}
 
 /// Runs the part that was asked for.
 pub fn run(args: Args) -> ExitCode {
-    match args.command {}
+    match args.command {
+        Command::Doctor(args) => doctor::run(&args),
+    }
 }
