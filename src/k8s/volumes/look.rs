@@ -76,14 +76,13 @@ struct Series {
 impl From<Entry> for Told {
     fn from(entry: Entry) -> Self {
         let series = entry.series.unwrap_or_default();
-        let full = |text: &Box<str>| !text.is_empty();
         Self {
             warning: entry.kind.as_deref() == Some("Warning"),
             reason: entry.reason.unwrap_or_default(),
             message: entry.message.unwrap_or_default(),
             by: entry
                 .reporting_component
-                .filter(full)
+                .filter(|name| !name.is_empty())
                 .or_else(|| entry.source.and_then(|source| source.component))
                 .unwrap_or_default(),
             last: series

@@ -66,21 +66,28 @@ fn texts(findings: &[Finding]) -> String {
 
 #[test]
 fn a_claim_that_nothing_can_help_says_so_itself() {
-    let cases: [(fn(&mut ClaimFact), &str); 4] = [
-        (|claim| claim.bound = true, "Good it is Bound"),
-        (|claim| claim.class = None, "Wrong it names no StorageClass"),
-        (
-            |claim| claim.class = Some("".into()),
-            "Wrong its StorageClass is \"\"",
-        ),
-        (
-            |claim| claim.volume = "mine".into(),
-            "Wrong spec.volumeName is \"mine\"",
-        ),
-    ];
-    for (change, expected) in cases {
-        let mut claim = pending();
-        change(&mut claim);
+    let bound = ClaimFact {
+        bound: true,
+        ..pending()
+    };
+    let no_class = ClaimFact {
+        class: None,
+        ..pending()
+    };
+    let no_dynamic_class = ClaimFact {
+        class: Some("".into()),
+        ..pending()
+    };
+    let chosen = ClaimFact {
+        volume: "mine".into(),
+        ..pending()
+    };
+    for (claim, expected) in [
+        (bound, "Good it is Bound"),
+        (no_class, "Wrong it names no StorageClass"),
+        (no_dynamic_class, "Wrong its StorageClass is \"\""),
+        (chosen, "Wrong spec.volumeName is \"mine\""),
+    ] {
         let findings = judge::claim(&claim).expect_err(expected);
         assert!(texts(&findings).starts_with(expected), "{findings:?}");
     }
