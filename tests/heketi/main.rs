@@ -4,6 +4,7 @@
 #[path = "../support/heketi/mod.rs"]
 mod stand_in;
 
+mod doctor;
 mod faults;
 mod good;
 mod lies;

@@ -1,6 +1,7 @@
 //! `loods storage`: the parts of shared storage, one subcommand each.
 
 mod controller;
+mod doctor;
 
 use std::process::ExitCode;
 
@@ -17,12 +18,15 @@ pub struct Args {
 enum Command {
     /// Make a volume for every claim of a served StorageClass; run two, one is active.
     Controller(Box<controller::Args>),
+    /// Say in words why a PersistentVolumeClaim is Pending.
+    Doctor(doctor::Args),
 }
 
 /// Runs the part that was asked for.
 pub fn run(args: Args) -> ExitCode {
     match args.command {
         Command::Controller(args) => controller::run(*args),
+        Command::Doctor(args) => doctor::run(&args),
     }
 }
 

@@ -5,6 +5,7 @@
 //! the object as it is since, so nobody has to wait for a watch to know it.
 
 mod body;
+mod look;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use super::FIELD_MANAGER;
 use super::client::{ApiError, Client, asked, malformed, unreadable};
 use super::objects::{ClaimFact, ClaimRef, Claims, Subject, VolumeFact, Volumes};
+pub use look::{ClassStanding, Told};
 pub use secret::SecretFact;
 
 /// One read or write may take this long.

@@ -25,6 +25,7 @@ mod name;
 mod options;
 mod parameters;
 pub mod quantity;
+mod secret;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ pub use fault::{Fault, Faults};
 pub use name::volume_name;
 pub use options::judge as judge_option;
 pub use parameters::{judge_secret, judge_url};
+pub use secret::key_of;
 
 /// The only user of Heketi's whose calls lead anywhere.
 pub const USER: &str = "admin";

@@ -16,7 +16,7 @@ use crate::storage::heketi::names::Names;
 use crate::storage::heketi::wire::{VolumeInfo, VolumeList};
 
 /// Volumes that are read at one time.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// What was learned of a server.
 #[derive(Debug, Default)]

@@ -18,6 +18,7 @@ mod calls;
 mod exchange;
 mod find;
 mod run;
+mod topology;
 mod trust;
 
 use std::sync::Arc;
