@@ -24,6 +24,7 @@
 //! | [`gluster`] | pure | glusterd's XML, its commands' arguments, a volume's record |
 //! | [`provision`] | pure | what to do next for a claim or a volume |
 //! | [`controller`] | shell | watches claims, volumes and classes, and carries it out; CSI Controller |
+//! | [`csi`] | shell | messages and services of CSI; what Node and Controller have in common |
 //! | [`node`] | shell | CSI Identity and Node, registration, mounts, the mount keeper |
 //! | [`manager`] | both | topology and placement (pure); serves Heketi's REST, drives agents |
 //! | [`agent`] | shell | bricks and `gluster` on one storage host, for the manager alone |
@@ -33,6 +34,7 @@
 pub mod agent;
 pub mod class;
 pub mod controller;
+pub mod csi;
 pub mod gluster;
 pub mod heketi;
 pub mod manager;

@@ -1,8 +1,16 @@
 //! `loods storage`: the parts of shared storage, one subcommand each.
 
+mod keeper;
+mod node;
+
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
+
+/// Where the mount keeper listens.
+const KEEPER: &str = "/var/lib/kubelet/plugins/gluster.loods.io/keeper.sock";
+/// The kubelet's directory.
+const KUBELET: &str = "/var/lib/kubelet";
 
 /// Shared storage: GlusterFS volumes for claims.
 #[derive(Debug, ClapArgs)]
@@ -12,9 +20,41 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Mount volumes for the pods of one node: a CSI plugin that registers itself with the kubelet.
+    Node(node::Args),
+    /// Hold the FUSE processes of a node's volumes, so that an upgrade of the node plugin ends none.
+    Keeper(keeper::Args),
+}
 
 /// Runs the part that was asked for.
 pub fn run(args: Args) -> ExitCode {
-    match args.command {}
+    match args.command {
+        Command::Node(args) => node::run(args),
+        Command::Keeper(args) => keeper::run(args),
+    }
+}
+
+/// Runs one part on one thread to its end.
+fn block_on<E: std::fmt::Display>(work: impl Future<Output = Result<(), E>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(work);
+    // A thread may wait for a file system that does not answer: it is left behind.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }
