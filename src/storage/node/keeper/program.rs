@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_program_that_hangs_is_ended_with_all_it_started() {
+    async fn a_program_that_hangs_is_given_up_and_ended() {
         let script = Script::new("hang", "sleep 1000 & wait");
         let error = script.run().await.expect_err("given up").to_string();
         assert!(error.contains("took longer than 90 s"), "{error}");
