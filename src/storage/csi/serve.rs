@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::{self, Either};
 use hyper::{Request, Response};
@@ -25,6 +26,8 @@ use tower::util::BoxCloneSyncService;
 pub const LARGEST: usize = 1 << 20;
 /// Calls at one time on one connection.
 const CALLS: usize = 128;
+/// How long calls may take to end after a stop.
+const GRACE: Duration = Duration::from_millis(1500);
 /// Longest path that fits a socket's address, with its final zero (unix(7)).
 const SOCKET_PATH: usize = 107;
 
@@ -156,15 +159,19 @@ impl Socket {
         stop: CancellationToken,
     ) -> Result<(), tonic::transport::Error> {
         let (path, inode) = (self.path.clone(), self.inode);
-        let served = Server::builder()
+        let serving = Server::builder()
             .concurrency_limit_per_connection(CALLS)
             .max_concurrent_streams(u32::try_from(CALLS).ok())
             .serve_with_incoming_shutdown(
                 services,
                 UnixListenerStream::new(self.listener),
-                stop.cancelled_owned(),
-            )
-            .await;
+                stop.clone().cancelled_owned(),
+            );
+        let served = tokio::select! {
+            served = serving => served,
+            // A client that keeps its connection must not keep this process.
+            () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
+        };
         if fs::symlink_metadata(&path).is_ok_and(|there| there.ino() == inode) {
             let _ = fs::remove_file(&path);
         }
