@@ -30,7 +30,7 @@ pub mod patch;
 pub mod store;
 pub mod watch;
 
-mod backoff;
+pub(crate) mod backoff;
 #[cfg(test)]
 mod fake;
 
