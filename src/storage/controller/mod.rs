@@ -1,1 +1,3 @@
 //! Watches claims, volumes and classes, and carries out what `provision` answers.
+
+pub mod csi;

@@ -2,8 +2,9 @@
 //! (Node on every node, Controller beside the controller) have in common.
 //!
 //! `proto/csi.proto` has what is served of version 1.13.0. Calls that are not
-//! there answer UNIMPLEMENTED. Requests that can carry a key have no `Debug`.
+//! there answer UNIMPLEMENTED, and secrets in requests are not even read.
 
+pub mod busy;
 pub mod capability;
 pub mod identity;
 pub mod serve;

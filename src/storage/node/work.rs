@@ -8,12 +8,10 @@
 //!
 //! A mount whose process died is met at every step, and replaced.
 
-use std::collections::HashSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use tonic::{Code, Status};
 
@@ -26,6 +24,7 @@ use super::place::Places;
 use super::records::{Record, Records};
 use super::source::Source;
 use super::system;
+use crate::storage::csi::busy::{Busy, Held};
 
 /// Mounts on top of each other that are taken away in one call.
 const DEEPEST: usize = 64;
@@ -41,21 +40,7 @@ pub struct Works<M> {
     pub records: Records,
     /// This node's name: decides which storage host it asks first.
     pub node: String,
-    busy: Arc<Mutex<HashSet<PathBuf>>>,
-}
-
-/// A place that nobody else works at. Dropping it lets others.
-#[derive(Debug)]
-pub struct Held {
-    place: PathBuf,
-    busy: Arc<Mutex<HashSet<PathBuf>>>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.remove(&self.place);
-    }
+    busy: Busy,
 }
 
 /// A volume to be published.
@@ -81,23 +66,13 @@ impl<M: Mounts> Works<M> {
             places,
             records,
             node: node.into(),
-            busy: Arc::default(),
+            busy: Busy::default(),
         }
     }
 
     /// Holds a place, or answers ABORTED: the caller comes again.
     pub fn hold(&self, place: &Path) -> Result<Held, Status> {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if !busy.insert(place.to_owned()) {
-            return Err(Status::aborted(format!(
-                "{} is being worked at already: wait for that to end",
-                place.display()
-            )));
-        }
-        Ok(Held {
-            place: place.to_owned(),
-            busy: Arc::clone(&self.busy),
-        })
+        self.busy.hold(&place.to_string_lossy())
     }
 
     /// Mounts a volume at its staging path.
