@@ -36,7 +36,7 @@ use super::heketi::wire::{Durability, Snapshot, VolumeCreate};
 pub use fault::{Fault, Faults};
 pub use name::volume_name;
 pub use options::judge as judge_option;
-pub use parameters::judge_url;
+pub use parameters::{judge_secret, judge_url};
 
 /// The only user of Heketi's whose calls lead anywhere.
 pub const USER: &str = "admin";

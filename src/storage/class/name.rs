@@ -94,7 +94,7 @@ mod tests {
         let long = volume_name(Some("p"), &"n".repeat(63), &"c".repeat(253), UID);
         assert_eq!(long.len(), LONGEST);
         assert!(
-            long.starts_with("p_nnn") && long.ends_with(&format!("c_{UID}")),
+            long.starts_with("p_nnn") && long.ends_with(&format!("n_{UID}")),
             "{long}"
         );
     }

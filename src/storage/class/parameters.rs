@@ -222,15 +222,25 @@ fn auth(given: &Given<'_>, faults: &mut Faults) -> Auth {
             ));
             Auth::None
         }
-        (name, namespace) => {
-            label("secretName", name, true, faults);
-            label("secretNamespace", namespace, false, faults);
-            Auth::Secret(SecretName {
-                namespace: namespace.into(),
-                name: name.into(),
-            })
-        }
+        (name, namespace) => match judge_secret(namespace, name) {
+            Ok(secret) => Auth::Secret(secret),
+            Err(wrong) => {
+                *faults = std::mem::take(faults).and(wrong);
+                Auth::None
+            }
+        },
     }
+}
+
+/// Names that a Secret can have.
+pub fn judge_secret(namespace: &str, name: &str) -> Result<SecretName, Faults> {
+    let mut faults = Faults::default();
+    label("secretName", name, true, &mut faults);
+    label("secretNamespace", namespace, false, &mut faults);
+    faults.or(SecretName {
+        namespace: namespace.into(),
+        name: name.into(),
+    })
 }
 
 /// A name that the API server can have; anything else in a path of its API

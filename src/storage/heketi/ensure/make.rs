@@ -116,6 +116,10 @@ impl<T> Machine<T> for Make {
 
             // Removed meanwhile, or never there: the name tells.
             (State::Reading(path), Outcome::Absent) => self.find_later(untold(&path)),
+            // Another volume's, perhaps: the name tells here, too.
+            (State::Reading(_), Outcome::Trouble(error @ HeketiError::Unreadable { .. })) => {
+                self.find_later(error)
+            }
             (State::Reading(path), Outcome::Trouble(error)) => {
                 self.patience.retry(error, Call::ReadAt(path))
             }
