@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use loods::storage::csi::v1::node_client::NodeClient;
 use loods::storage::csi::v1::volume_capability::access_mode::Mode;
@@ -22,7 +22,8 @@ use crate::support::wait;
 
 const MOUNTS: &str = "#!/bin/sh\nexec mount -t tmpfs -o size=1m \"$1\" \"$2\"\n";
 
-struct World {
+/// The keeper and the node plugin, each a process.
+pub struct World {
     node: Option<Process>,
     keeper: Process,
     host: Host,
@@ -30,7 +31,7 @@ struct World {
 }
 
 impl World {
-    fn new() -> World {
+    pub fn new() -> World {
         let lab = Lab::new();
         let host = lab.host("n1", 11);
         let program = host.dir.join("mount-program");
@@ -61,6 +62,11 @@ impl World {
         });
         world.start_node();
         world
+    }
+
+    /// The kubelet's directory, and everything else of this node.
+    pub fn dir(&self) -> &Path {
+        &self.host.dir
     }
 
     /// Starts the node plugin; one that runs is ended first.

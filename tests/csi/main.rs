@@ -9,4 +9,5 @@ mod fake;
 mod keeper;
 mod node;
 mod registration;
+mod sanity;
 mod scene;

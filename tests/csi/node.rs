@@ -32,7 +32,7 @@ async fn who_it_is_and_what_it_can() {
         .get_plugin_capabilities(GetPluginCapabilitiesRequest {})
         .await;
     let can = can.expect("told").into_inner().capabilities;
-    assert_eq!(can.len(), 1, "online expansion alone: {can:?}");
+    assert_eq!(can.len(), 2, "online expansion, and a Controller: {can:?}");
 
     let mut node = scene.node().await;
     let info = node.node_get_info(NodeGetInfoRequest {}).await;

@@ -1,4 +1,4 @@
-//! CSI Identity: who we are, what this socket serves, and whether it is ready.
+//! CSI Identity: who we are, what the driver serves, and whether this part is ready.
 
 use tonic::{Request, Response, Status};
 
@@ -14,8 +14,6 @@ use crate::storage::DRIVER;
 /// Answers for one socket.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Whether the Controller service is on this socket too.
-    pub controls: bool,
     /// What must hold before calls make sense.
     pub readiness: Readiness,
 }
@@ -38,10 +36,12 @@ impl identity_server::Identity for Identity {
     ) -> Result<Response<GetPluginCapabilitiesResponse>, Status> {
         let serves = |kind| Type::Service(Service { r#type: kind });
         let expands = |kind| Type::VolumeExpansion(VolumeExpansion { r#type: kind });
-        let mut kinds = vec![expands(volume_expansion::Type::Online.into())];
-        if self.controls {
-            kinds.push(serves(service::Type::ControllerService.into()));
-        }
+        // Of the whole driver, whichever socket is asked: the Controller
+        // service has a socket of its own.
+        let kinds = [
+            expands(volume_expansion::Type::Online.into()),
+            serves(service::Type::ControllerService.into()),
+        ];
         let capabilities = kinds
             .into_iter()
             .map(|kind| PluginCapability { r#type: Some(kind) })

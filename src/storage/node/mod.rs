@@ -107,7 +107,6 @@ pub async fn serve<M: Mounts>(
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let identity = Identity {
-        controls: false,
         readiness: readiness.clone(),
     };
     let csi = Services::default()

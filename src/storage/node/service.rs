@@ -56,6 +56,37 @@ impl<M: Mounts> Node<M> {
         let look = self.works.mounts.look(&path).await;
         Ok((path, look))
     }
+
+    /// [`Self::look`], where paths may be left out: then where it is staged.
+    async fn look_anywhere(
+        &self,
+        asked: &NodeGetVolumeHealthRequest,
+    ) -> Result<(PathBuf, Look), Status> {
+        let id = required("volume_id", &asked.volume_id)?;
+        let paths = [
+            ("volume_publish_path", &asked.volume_publish_path),
+            ("staging_target_path", &asked.staging_target_path),
+        ];
+        let given = paths.into_iter().find(|(_, text)| !text.is_empty());
+        if let Some((field, text)) = given {
+            return self.look(id, field, text).await;
+        }
+        let staged = self.works.records.all();
+        let staged = staged.into_iter().find(|record| record.volume_id == id);
+        let Some(record) = staged else {
+            return Err(Status::not_found(format!(
+                "volume {id} is not staged on this node"
+            )));
+        };
+        match self.works.there(&record.staging)? {
+            Some(_) => {
+                let look = self.works.mounts.look(&record.staging).await;
+                Ok((record.staging, look))
+            }
+            // It died, and auto_unmount took it away.
+            None => Ok((record.staging, Look::Dead)),
+        }
+    }
 }
 
 /// Runs to the end, whether or not the caller waits for it.
@@ -177,12 +208,7 @@ impl<M: Mounts> node_server::Node for Node<M> {
         request: Request<NodeGetVolumeHealthRequest>,
     ) -> Result<Response<NodeGetVolumeHealthResponse>, Status> {
         let asked = request.into_inner();
-        let (field, text) = if asked.volume_publish_path.is_empty() {
-            ("staging_target_path", &asked.staging_target_path)
-        } else {
-            ("volume_publish_path", &asked.volume_publish_path)
-        };
-        let (path, look) = self.look(&asked.volume_id, field, text).await?;
+        let (path, look) = self.look_anywhere(&asked).await?;
         let inaccessible = |reason: &str, message: String| VolumeHealthEntry {
             status: VolumeHealthErrorType::Inaccessible.into(),
             reason: reason.into(),

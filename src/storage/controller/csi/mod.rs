@@ -55,10 +55,7 @@ impl Controller {
         readiness: Readiness,
         stop: CancellationToken,
     ) -> Result<(), tonic::transport::Error> {
-        let identity = Identity {
-            controls: true,
-            readiness,
-        };
+        let identity = Identity { readiness };
         let services = Services::default()
             .with(IdentityServer::new(identity).max_decoding_message_size(LARGEST))
             .with(ControllerServer::new(self).max_decoding_message_size(LARGEST));
