@@ -29,6 +29,8 @@ pub struct State {
     pub no_keeper: bool,
     /// Places where a file is open.
     pub open: HashSet<PathBuf>,
+    /// What containers have mounted, each by a process of it.
+    pub elsewhere: Vec<(u32, Vec<Mount>)>,
     /// Each call that changed something, in order.
     pub calls: Vec<String>,
     /// A mount waits until the test lets it go on.
@@ -146,6 +148,29 @@ impl Mounts for Fake {
             mount.read_only = options.contains_key("ro");
             let kept = options.keys().filter(|&&option| option != "ro");
             mount.options = kept.map(|&option| option.to_owned()).collect();
+        }
+        Ok(())
+    }
+
+    async fn elsewhere(&self) -> io::Result<Vec<(u32, Vec<Mount>)>> {
+        Ok(self.lock().elsewhere.clone())
+    }
+
+    async fn cover(&self, from: &Path, there: &Mount, process: Option<u32>) -> io::Result<()> {
+        let below = self.at(from).ok_or(io::ErrorKind::NotFound)?;
+        let mut state = self.lock();
+        state.told("cover", &there.point);
+        let cover = Mount {
+            device: below.device,
+            ..there.clone()
+        };
+        match process {
+            None => state.mounts.push(cover),
+            Some(process) => {
+                let mut lists = state.elsewhere.iter_mut();
+                let list = lists.find(|(of, _)| *of == process);
+                list.ok_or(io::ErrorKind::NotFound)?.1.push(cover);
+            }
         }
         Ok(())
     }

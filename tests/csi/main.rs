@@ -6,6 +6,7 @@
 mod support;
 
 mod fake;
+mod heal;
 mod keeper;
 mod node;
 mod registration;

@@ -30,6 +30,7 @@ pub struct Scene {
     pub mounts: Fake,
     pub readiness: Readiness,
     pub settings: Settings,
+    pub works: Arc<Works<Fake>>,
     pub stop: CancellationToken,
     pub serving: JoinHandle<Result<(), node::Error>>,
 }
@@ -53,6 +54,7 @@ impl Scene {
             kubelet: dir.clone(),
             registry: Some(dir.join("registry")),
             state: dir.clone(),
+            heal: false,
         };
         let works = Arc::new(Works::new(
             mounts.clone(),
@@ -63,6 +65,7 @@ impl Scene {
         let readiness = Readiness::default();
         let stop = CancellationToken::new();
         let serving = {
+            let works = Arc::clone(&works);
             let (settings, readiness, stop) = (settings.clone(), readiness.clone(), stop.clone());
             tokio::spawn(async move { node::serve(works, &settings, readiness, stop).await })
         };
@@ -71,6 +74,7 @@ impl Scene {
             mounts,
             readiness,
             settings,
+            works,
             stop,
             serving,
         };

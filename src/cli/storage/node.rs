@@ -44,6 +44,9 @@ pub struct Args {
         default_value = "/var/lib/kubelet/plugins_registry"
     )]
     registry: PathBuf,
+    /// Mount again what died, and heal it in running containers (the pod needs hostPID)
+    #[arg(long)]
+    heal: bool,
     /// Where to serve /metrics, /healthz and /readyz
     #[arg(long, value_name = "[ADDRESS]:PORT", value_parser = listen_address)]
     listen: Option<SocketAddr>,
@@ -69,6 +72,7 @@ pub fn run(args: Args) -> ExitCode {
         kubelet: args.kubelet_dir,
         registry: Some(args.registry).filter(|dir| !dir.as_os_str().is_empty()),
         state,
+        heal: args.heal,
     };
     super::block_on(async move {
         let stop = signals::stop_on_signal();

@@ -14,6 +14,7 @@
 //! | [`work`] | stage, publish and both undone, each to be repeated at will |
 //! | [`mounts`], [`system`] | the seam to the kernel, and its calls |
 //! | [`records`] | what was staged, for the process that comes next |
+//! | [`heal`] | mounts again what died, in containers too; opt-in |
 //! | [`keeper`] | the process that holds the FUSE processes |
 //! | [`service`], [`registration`] | what the kubelet asks |
 //!
@@ -21,6 +22,7 @@
 //! keeper's, and bind mounts are nobody's.
 
 pub mod decide;
+pub mod heal;
 pub mod keeper;
 pub mod mountinfo;
 pub mod mounts;
@@ -65,11 +67,21 @@ pub struct Settings {
     pub registry: Option<PathBuf>,
     /// Where records of what is staged are kept.
     pub state: PathBuf,
+    /// Whether mounts that died are mounted again, and healed in containers.
+    pub heal: bool,
 }
 
 /// Why a node plugin ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The records of what is staged cannot be kept.
+    #[error("cannot keep records in {}: {source}", path.display())]
+    Records {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A socket cannot be had.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -90,13 +102,20 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let kernel = Kernel::new(KeeperClient::new(&settings.keeper));
-    let works = Works::new(
-        kernel,
-        place::Places::below(&settings.kubelet),
-        records::Records::in_directory(settings.state.join("staged")),
-        &settings.node,
-    );
-    serve(Arc::new(works), &settings, readiness, stop).await
+    let path = settings.state.join("staged");
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let records = records::Records::of_boot(&path, &boot)
+        .map_err(|source| Error::Records { path, source })?;
+    let places = place::Places::below(&settings.kubelet);
+    let works = Arc::new(Works::new(kernel, places, records, &settings.node));
+    let watch = async {
+        if settings.heal {
+            heal::watch(&works, stop.clone()).await;
+        }
+        Ok(())
+    };
+    let served = serve(Arc::clone(&works), &settings, readiness, stop.clone());
+    futures::future::try_join(served, watch).await.map(|_| ())
 }
 
 /// [`run`], on any mounts.

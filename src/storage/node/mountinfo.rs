@@ -33,6 +33,14 @@ pub struct Mount {
     pub source: String,
 }
 
+impl Mount {
+    /// The device as two numbers.
+    pub fn numbers(&self) -> Option<(u32, u32)> {
+        let (major, minor) = self.device.split_once(':')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    }
+}
+
 /// Reads a list. A line that is not understood is left out: the kernel may
 /// learn new words, and one of them must not hide all mounts.
 pub fn parse(text: &[u8]) -> Vec<Mount> {

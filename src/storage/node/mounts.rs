@@ -2,7 +2,7 @@
 //! Tests have another side of it that keeps a list in memory.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +19,10 @@ pub const LIST: &str = "/proc/self/mountinfo";
 /// How long a file system may take to answer. Gluster waits 42 s for a host by
 /// default (network.ping-timeout); a kubelet's patience is not that long.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Entries of /proc, and mount namespaces, that are looked at.
+const PROCESSES: usize = 1 << 17;
+const NAMESPACES: usize = 4096;
 
 /// How a place answers.
 #[derive(Debug)]
@@ -55,6 +59,17 @@ pub trait Mounts: Send + Sync + 'static {
     ) -> impl Future<Output = io::Result<()>> + Send;
     /// Changes the flags of one mount.
     fn change(&self, point: &Path, flags: u64) -> impl Future<Output = io::Result<()>> + Send;
+    /// The mounts of each other mount namespace of this node, and a process in it.
+    fn elsewhere(&self) -> impl Future<Output = io::Result<Vec<(u32, Vec<Mount>)>>> + Send;
+    /// Puts a copy of what is mounted at `from` on top of `there`, with the
+    /// same directory, flags and place; in the mount namespace of a process,
+    /// or in this one.
+    fn cover(
+        &self,
+        from: &Path,
+        there: &Mount,
+        process: Option<u32>,
+    ) -> impl Future<Output = io::Result<()>> + Send;
     /// Takes away the mount on top at a place.
     fn unmount(&self, point: &Path, detached: bool) -> impl Future<Output = io::Result<()>> + Send;
 }
@@ -150,10 +165,51 @@ impl Mounts for Kernel {
         aside(move || system::change(&point, flags)).await
     }
 
+    async fn elsewhere(&self) -> io::Result<Vec<(u32, Vec<Mount>)>> {
+        let found = tokio::task::spawn_blocking(elsewhere).await;
+        found.unwrap_or_else(|ended| Err(io::Error::other(ended)))
+    }
+
+    async fn cover(&self, from: &Path, there: &Mount, process: Option<u32>) -> io::Result<()> {
+        let (from, there) = (from.to_owned(), there.clone());
+        aside(move || {
+            let device = there.numbers().ok_or(io::ErrorKind::InvalidData)?;
+            let namespace = process
+                .map(|process| File::open(format!("/proc/{process}/ns/mnt")))
+                .transpose()?;
+            let tree = system::copy(&from, &there.root, &there.options, there.read_only)?;
+            system::put(tree, &there.point, device, namespace)
+        })
+        .await
+    }
+
     async fn unmount(&self, point: &Path, detached: bool) -> io::Result<()> {
         let point = point.to_owned();
         aside(move || system::unmount(&point, detached)).await
     }
+}
+
+/// The mounts of all other namespaces. Processes that end meanwhile are left out.
+fn elsewhere() -> io::Result<Vec<(u32, Vec<Mount>)>> {
+    let mut known = HashSet::from([fs::read_link("/proc/self/ns/mnt")?]);
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")?.flatten().take(PROCESSES) {
+        let Some(process) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let Ok(namespace) = fs::read_link(entry.path().join("ns/mnt")) else {
+            continue;
+        };
+        if found.len() < NAMESPACES && known.insert(namespace) {
+            let mounts = listed_at(&entry.path().join("mountinfo"));
+            found.extend(mounts.ok().map(|mounts| (process, mounts)));
+        }
+    }
+    Ok(found)
 }
 
 /// On a thread that may wait for the kernel.

@@ -10,10 +10,13 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 use super::decide::Conflict;
+use super::mountinfo::{Mount, at};
 use super::source::Source;
 
 /// Largest record, in octets.
 const LARGEST: u64 = 64 << 10;
+/// Mounts of one volume that died and are remembered.
+const MOST_DIED: usize = 8;
 /// Records that are read at one time: more volumes than a kubelet takes.
 const MOST: usize = 4096;
 
@@ -29,9 +32,39 @@ pub struct Record {
     pub source: Source,
     /// `major:minor` of the mount: how its bind mounts are known after it died.
     pub device: String,
+    /// What the kernel calls its source. A number is given out again when
+    /// nobody has it any more; both together are this volume's alone.
+    pub shown: String,
+    /// The devices of mounts that died, and may still be held by containers.
+    #[serde(default)]
+    pub died: Vec<String>,
 }
 
 impl Record {
+    /// The record of the mount that takes the place of this one's.
+    pub fn succeeded_by(mut self, next: Record) -> Record {
+        if self.device != next.device && self.shown == next.shown {
+            self.died.push(self.device);
+        }
+        let mut died = self.died;
+        died.retain(|device| *device != next.device);
+        // The oldest are let go: their containers had many chances.
+        let surplus = died.len().saturating_sub(MOST_DIED);
+        died.drain(..surplus);
+        Record { died, ..next }
+    }
+
+    /// The mounts of a list that show a dead one of this volume: on top at
+    /// their place.
+    pub fn dead_in<'a>(&self, mounts: &'a [Mount]) -> Vec<&'a Mount> {
+        let ours = |mount: &&Mount| {
+            mount.source == self.shown
+                && self.died.contains(&mount.device)
+                && at(mounts, &mount.point) == Some(mount)
+        };
+        mounts.iter().filter(ours).collect()
+    }
+
     /// What stands against staging `source` where this is staged.
     pub fn against(&self, volume_id: &str, source: &Source) -> Option<Conflict> {
         // Hosts are only where to ask, and may be named anew.
@@ -56,6 +89,21 @@ impl Records {
     /// In `dir`, which is made when it is needed.
     pub fn in_directory(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into() }
+    }
+
+    /// [`Self::in_directory`], of this boot of the machine alone: no mount
+    /// outlives it, and what was staged before is not mounted again by us.
+    pub fn of_boot(dir: impl Into<PathBuf>, boot: &str) -> io::Result<Self> {
+        let records = Self::in_directory(dir);
+        let mark = records.dir.join("boot");
+        if fs::read_to_string(&mark).ok().as_deref() != Some(boot) {
+            for record in records.all() {
+                records.remove(&record.staging)?;
+            }
+            fs::create_dir_all(&records.dir)?;
+            fs::write(&mark, boot)?;
+        }
+        Ok(records)
     }
 
     /// Keeps one.
@@ -131,7 +179,43 @@ mod tests {
                 read_only: false,
             },
             device: "0:9".into(),
+            shown: "h:/v".into(),
+            died: Vec::new(),
         }
+    }
+
+    #[test]
+    fn another_boot_begins_with_nothing() {
+        let dir = std::env::temp_dir().join(format!("loods-boot-{}", std::process::id()));
+        let records = Records::of_boot(&dir, "one").expect("a directory");
+        records.put(&record("/a")).expect("kept");
+        let same = Records::of_boot(&dir, "one").expect("a directory");
+        assert_eq!(same.all().len(), 1);
+        let other = Records::of_boot(&dir, "two").expect("a directory");
+        assert_eq!(other.all(), []);
+        fs::remove_dir_all(&dir).expect("removed");
+    }
+
+    #[test]
+    fn what_died_is_known_by_number_and_source_together() {
+        let next = Record {
+            device: "0:10".into(),
+            ..record("/a")
+        };
+        let next = record("/a").succeeded_by(next);
+        assert_eq!(next.died, ["0:9"]);
+        let list = b"1 0 0:9 / /dead rw - fuse.glusterfs h:/v rw\n\
+            2 0 0:9 / /other rw - fuse.glusterfs h:/w rw\n\
+            3 0 0:9 / /healed rw - fuse.glusterfs h:/v rw\n\
+            4 3 0:10 / /healed rw - fuse.glusterfs h:/v rw\n";
+        let mounts = crate::storage::node::mountinfo::parse(list);
+        let dead = next.dead_in(&mounts);
+        assert_eq!(dead.len(), 1);
+        assert_eq!(dead[0].point, Path::new("/dead"));
+
+        // A number that came back is not dead any more.
+        let again = next.succeeded_by(record("/a"));
+        assert_eq!(again.died, ["0:10"]);
     }
 
     #[test]

@@ -3,11 +3,11 @@
 //! each call is as small as it can be, with its arguments owned by safe code.
 #![allow(unsafe_code)] // see above; tests/layering.rs keeps it to this file
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
+use std::mem::{MaybeUninit, size_of};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -103,6 +103,162 @@ pub fn run_in(command: &mut Command, namespace: File) {
     // SAFETY: between fork and exec the closure makes one system call and
     // allocates nothing. The child has one thread, as setns(2) wants it.
     unsafe { command.pre_exec(enter) };
+}
+
+/// A copy of the mount at `from`, or of what lies at `below` in it, that is
+/// nowhere yet: [`put`] puts it somewhere. Follows no link.
+pub fn copy(from: &Path, below: &Path, options: &[String], read_only: bool) -> io::Result<OwnedFd> {
+    let mut origin = open(libc::AT_FDCWD, &c_string(from)?, libc::RESOLVE_NO_SYMLINKS)?;
+    let below = below.strip_prefix("/").unwrap_or(below);
+    if !below.as_os_str().is_empty() {
+        let inside = libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_BENEATH;
+        origin = open(origin.as_raw_fd(), &c_string(below)?, inside)?;
+    }
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as u32;
+    // SAFETY: the path is a constant, the descriptor is open; the answer is a
+    // new descriptor that is nobody else's.
+    let tree = unsafe {
+        let tree = libc::syscall(libc::SYS_open_tree, origin.as_raw_fd(), c"".as_ptr(), flags);
+        owned(tree)?
+    };
+    let kept = options.iter().map(|option| attribute(option));
+    let attributes = libc::mount_attr {
+        attr_set: kept.fold(if read_only { attribute("ro") } else { 0 }, |sum, bit| {
+            sum | bit
+        }),
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    if attributes.attr_set != 0 {
+        // SAFETY: the structure is the kernel's own and lives until the call
+        // returns; its size goes along.
+        let set = unsafe {
+            libc::syscall(
+                libc::SYS_mount_setattr,
+                tree.as_raw_fd(),
+                c"".as_ptr(),
+                libc::AT_EMPTY_PATH,
+                &raw const attributes,
+                size_of::<libc::mount_attr>(),
+            )
+        };
+        check(if set == 0 { 0 } else { -1 })?;
+    }
+    Ok(tree)
+}
+
+/// As [`flag`], for mount_setattr(2).
+fn attribute(option: &str) -> u64 {
+    match option {
+        "ro" => libc::MOUNT_ATTR_RDONLY,
+        "nosuid" => libc::MOUNT_ATTR_NOSUID,
+        "nodev" => libc::MOUNT_ATTR_NODEV,
+        "noexec" => libc::MOUNT_ATTR_NOEXEC,
+        _ => 0,
+    }
+}
+
+/// Puts `tree` on top of what is mounted at `point`, if that is of file system
+/// `device` (major, minor); in the mount namespace `namespace`, or in this one.
+///
+/// It is done by a child that lives for these few calls and executes nothing.
+/// What was there stays below, unseen: there is no moment at which a write
+/// could fall through to the directory under it. No link is followed, also
+/// where the namespace's owner changes paths meanwhile.
+pub fn put(
+    tree: OwnedFd,
+    point: &Path,
+    device: (u32, u32),
+    namespace: Option<File>,
+) -> io::Result<()> {
+    let point = c_string(point)?;
+    let work = move || {
+        if let Some(namespace) = &namespace {
+            // SAFETY: one call on a descriptor that this closure owns.
+            check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNS) })?;
+        }
+        let there = open(libc::AT_FDCWD, &point, libc::RESOLVE_NO_SYMLINKS)?;
+        if device_of(&there)? != device {
+            return Err(io::Error::from_raw_os_error(libc::EXDEV));
+        }
+        let flags = libc::MOVE_MOUNT_F_EMPTY_PATH | libc::MOVE_MOUNT_T_EMPTY_PATH;
+        // SAFETY: both descriptors are open, both paths are constants.
+        let moved = unsafe {
+            libc::syscall(
+                libc::SYS_move_mount,
+                tree.as_raw_fd(),
+                c"".as_ptr(),
+                there.as_raw_fd(),
+                c"".as_ptr(),
+                flags,
+            )
+        };
+        check(if moved == 0 { 0 } else { -1 })?;
+        // Done: this error alone keeps the child from executing anything.
+        Err(io::Error::from_raw_os_error(DONE))
+    };
+    let mut child = Command::new("/nothing");
+    // SAFETY: between fork and exec the closure makes system calls on memory
+    // that was made before, and allocates nothing (errors are numbers).
+    unsafe { child.pre_exec(work) };
+    match child.spawn() {
+        Err(error) if error.raw_os_error() == Some(DONE) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::Error::other("the child did nothing")),
+    }
+}
+
+/// The child's word for success: no call above answers with it.
+const DONE: i32 = libc::ECANCELED;
+
+/// Opens a place without looking into it: what is dead does not mind.
+fn open(at: RawFd, path: &CStr, resolve: u64) -> io::Result<OwnedFd> {
+    // SAFETY: the kernel's structure is plain numbers, for which zero is fine.
+    let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
+    how.flags = (libc::O_PATH | libc::O_CLOEXEC | libc::O_NOFOLLOW) as u64;
+    how.resolve = resolve;
+    // SAFETY: path and structure live until the call returns; the structure's
+    // size goes along. The answer is a new descriptor that is nobody else's.
+    unsafe {
+        owned(libc::syscall(
+            libc::SYS_openat2,
+            at,
+            path.as_ptr(),
+            &raw const how,
+            size_of::<libc::open_how>(),
+        ))
+    }
+}
+
+/// The file system that something is on, from what the kernel knows by itself.
+fn device_of(there: &OwnedFd) -> io::Result<(u32, u32)> {
+    let mut told = MaybeUninit::<libc::statx>::uninit();
+    // SAFETY: the path is a constant, the descriptor is open, and the kernel
+    // has filled the structure when it says 0.
+    let told = unsafe {
+        check(libc::statx(
+            there.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC,
+            0,
+            told.as_mut_ptr(),
+        ))?;
+        told.assume_init()
+    };
+    Ok((told.stx_dev_major, told.stx_dev_minor))
+}
+
+/// The descriptor that a call answered with.
+///
+/// # Safety
+/// `answer` is of a call that answers with a new descriptor, or a negative number.
+unsafe fn owned(answer: libc::c_long) -> io::Result<OwnedFd> {
+    match RawFd::try_from(answer) {
+        // SAFETY: by this function's own condition.
+        Ok(descriptor) if descriptor >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Ends every process of the group that process `leader` leads.

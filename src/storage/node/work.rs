@@ -117,6 +117,12 @@ impl<M: Mounts> Works<M> {
             staging: staging.to_owned(),
             source: source.clone(),
             device: mount.device.clone(),
+            shown: mount.source.clone(),
+            died: Vec::new(),
+        };
+        let record = match known.clone() {
+            Some(known) => known.succeeded_by(record),
+            None => record,
         };
         if known.as_ref() != Some(&record) {
             let kept = self.records.put(&record);
