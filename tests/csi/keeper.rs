@@ -25,24 +25,31 @@ const MOUNTS: &str = "#!/bin/sh\nexec mount -t tmpfs -o size=1m \"$1\" \"$2\"\n"
 /// The keeper and the node plugin, each a process.
 pub struct World {
     node: Option<Process>,
+    node_arguments: Vec<String>,
     keeper: Process,
-    host: Host,
+    pub host: Host,
     _lab: Lab,
 }
 
 impl World {
+    /// With a stand-in that mounts a tmpfs.
     pub fn new() -> World {
         let lab = Lab::new();
         let host = lab.host("n1", 11);
         let program = host.dir.join("mount-program");
         fs::write(&program, MOUNTS).expect("written");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("set");
+        World::with(lab, host, ":", &["--mount-program", &text(&program)], &[])
+    }
+
+    /// `before` is a shell line that runs in the mount namespace first.
+    pub fn with(lab: Lab, host: Host, before: &str, keeper: &[&str], node: &[&str]) -> World {
         let mut command = host.command("unshare");
         command
-            .args(["--mount", "--propagation", "private", "--"])
-            .arg(env!("CARGO_BIN_EXE_loods"))
-            .args(["storage", "keeper", "--mount-program"])
-            .arg(&program)
+            .args(["--mount", "--propagation", "private", "--", "sh", "-ec"])
+            .arg(format!("{before}; exec \"$@\""))
+            .args(["sh", env!("CARGO_BIN_EXE_loods"), "storage", "keeper"])
+            .args(keeper)
             .arg("--kubelet-dir")
             .arg(&host.dir)
             .arg("--log-dir")
@@ -52,6 +59,7 @@ impl World {
         let keeper = Process::start(&host, "keeper", command);
         let mut world = World {
             node: None,
+            node_arguments: node.iter().map(ToString::to_string).collect(),
             keeper,
             host,
             _lab: lab,
@@ -70,14 +78,16 @@ impl World {
     }
 
     /// Starts the node plugin; one that runs is ended first.
-    fn start_node(&mut self) {
+    pub fn start_node(&mut self) {
         let socket = self.host.dir.join("csi.sock");
         if let Some(mut old) = self.node.take() {
             old.terminate();
         }
         let mut command = self.inside(env!("CARGO_BIN_EXE_loods"));
         command
-            .args(["storage", "node", "--node-name", "n1", "--kubelet-dir"])
+            .args(["storage", "node", "--node-name", "n1"])
+            .args(&self.node_arguments)
+            .arg("--kubelet-dir")
             .arg(&self.host.dir)
             .arg("--registry")
             .arg(self.host.dir.join("registry"))
@@ -92,7 +102,7 @@ impl World {
     }
 
     /// A command in the mount namespace of the keeper.
-    fn inside(&self, program: &str) -> std::process::Command {
+    pub fn inside(&self, program: &str) -> std::process::Command {
         let mut command = self.host.command("nsenter");
         let pid = self.keeper.id();
         command
@@ -102,19 +112,19 @@ impl World {
         command
     }
 
-    fn sees(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
+    pub fn sees(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
         crate::support::lab::attempt(self.inside(program).args(arguments))
     }
 
-    async fn client(&self) -> NodeClient<Channel> {
+    pub async fn client(&self) -> NodeClient<Channel> {
         NodeClient::new(channel(&self.host.dir.join("csi.sock")).await)
     }
 
-    fn staging(&self) -> PathBuf {
+    pub fn staging(&self) -> PathBuf {
         self.host.dir.join("globalmount")
     }
 
-    fn stage(&self) -> NodeStageVolumeRequest {
+    pub fn stage(&self) -> NodeStageVolumeRequest {
         NodeStageVolumeRequest {
             volume_id: "volume-1".into(),
             staging_target_path: text(&self.staging()),
@@ -123,7 +133,7 @@ impl World {
         }
     }
 
-    fn publish(&self, pod: &str, readonly: bool) -> NodePublishVolumeRequest {
+    pub fn publish(&self, pod: &str, readonly: bool) -> NodePublishVolumeRequest {
         NodePublishVolumeRequest {
             volume_id: "volume-1".into(),
             staging_target_path: text(&self.staging()),

@@ -6,6 +6,7 @@
 mod support;
 
 mod fake;
+mod fuse;
 mod heal;
 mod keeper;
 mod node;
