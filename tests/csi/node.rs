@@ -505,9 +505,8 @@ async fn each_failure_of_the_keeper_has_its_code() {
     scene.mounts.lock().no_keeper = true;
     let stage = node.node_stage_volume(scene.stage_request()).await;
     refused(stage, Code::Unavailable, "loods-storage-keeper");
-    let mut state = scene.mounts.lock();
-    (state.no_keeper, state.refusal) = (false, None);
-    drop(state);
+    scene.mounts.lock().no_keeper = false;
+    scene.mounts.lock().refusal = None;
     node.node_stage_volume(scene.stage_request())
         .await
         .expect("now it mounts");
