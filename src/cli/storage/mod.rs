@@ -2,10 +2,17 @@
 
 mod controller;
 mod doctor;
+mod keeper;
+mod node;
 
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
+
+/// Where the mount keeper listens.
+const KEEPER: &str = "/var/lib/kubelet/plugins/gluster.loods.io/keeper.sock";
+/// The kubelet's directory.
+const KUBELET: &str = "/var/lib/kubelet";
 
 /// Shared storage: GlusterFS volumes for claims.
 #[derive(Debug, ClapArgs)]
@@ -20,6 +27,10 @@ enum Command {
     Controller(Box<controller::Args>),
     /// Say in words why a PersistentVolumeClaim is Pending.
     Doctor(doctor::Args),
+    /// Mount volumes for the pods of one node: a CSI plugin that registers itself with the kubelet.
+    Node(node::Args),
+    /// Hold the FUSE processes of a node's volumes, so that an upgrade of the node plugin ends none.
+    Keeper(keeper::Args),
 }
 
 /// Runs the part that was asked for.
@@ -27,6 +38,8 @@ pub fn run(args: Args) -> ExitCode {
     match args.command {
         Command::Controller(args) => controller::run(*args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Node(args) => node::run(args),
+        Command::Keeper(args) => keeper::run(args),
     }
 }
 

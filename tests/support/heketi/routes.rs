@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use loods::storage::heketi::loods::{
-    ExpandFrom, SnapshotCreate, SnapshotInfo, SnapshotList, VolumeFrom,
+    Capacity, ExpandFrom, Health, SnapshotCreate, SnapshotInfo, SnapshotList, VolumeFrom,
 };
 use loods::storage::heketi::wire::{
     ClusterCreate, ClusterInfo, ClusterList, DeviceAdd, NodeAdd, VolumeList,
@@ -332,6 +332,20 @@ impl Model {
                 self.snapshots.get(*id).ok_or_else(absent)?;
                 let change = Change::RemoveSnapshot((*id).into());
                 Reply::accepted(self.begin("remove-snapshot", change, None))
+            }
+            ("GET", ["volumes", id, "health"]) => {
+                self.seen(id)?;
+                Reply::json(200, &Health::default())
+            }
+            ("GET", ["capacity"]) => {
+                let devices = self.nodes.values().flat_map(|node| &node.devices);
+                let mut capacity = Capacity::default();
+                for device in devices {
+                    capacity.total += device.storage.total;
+                    capacity.free += device.storage.free;
+                    capacity.largest = capacity.largest.max(device.storage.free);
+                }
+                Reply::json(200, &capacity)
             }
             _ => return Err(not_found("Invalid path or request")),
         })
