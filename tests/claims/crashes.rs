@@ -2,7 +2,7 @@
 //! one starts: never a second volume, never one that is left behind.
 
 use crate::stage::Stage;
-use crate::stand_in::Fault;
+use crate::support::heketi::Fault;
 use crate::support::wait;
 use serde_json::json;
 use std::time::Duration;

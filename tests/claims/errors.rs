@@ -1,7 +1,7 @@
 //! What goes wrong is said at the claim, with the mend.
 
 use crate::stage::Stage;
-use crate::stand_in::Fault;
+use crate::support::heketi::Fault;
 use crate::support::wait;
 use serde_json::json;
 

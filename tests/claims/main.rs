@@ -6,8 +6,6 @@
 //! What is asserted is what users see (`kubectl get pvc`, the PV, Events) and
 //! that the stand-in holds exactly the volumes that it should.
 
-#[path = "../support/heketi/mod.rs"]
-mod stand_in;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -2,12 +2,12 @@
 //! words that tests are written in.
 
 use crate::controller::Controller;
-use crate::stand_in::StandIn;
+use crate::support::heketi::StandIn;
 use crate::support::wait;
 use crate::world::{World, storage};
 use serde_json::{Value, json};
 use std::sync::MutexGuard;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The administrator's key.
 pub const KEY: &str = "ADMIN_PASSWORD";
@@ -199,17 +199,6 @@ impl Stage {
                 .map(|(_, note)| note.clone())
                 .ok_or_else(|| self.told(name))
         })
-    }
-
-    /// Time from now until the claim is bound, as a watch would see it.
-    #[track_caller]
-    pub fn time_to_bound(&self, name: &str) -> Duration {
-        let start = Instant::now();
-        wait::until(&format!("claim {name} is Bound"), || {
-            let claim = self.read_claim(name)?;
-            wait::check(claim["status"]["phase"] == "Bound", &claim["status"])
-        });
-        start.elapsed()
     }
 }
 

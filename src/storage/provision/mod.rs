@@ -35,6 +35,7 @@
 
 mod claim;
 mod gids;
+mod plan;
 mod resize;
 mod retry;
 mod shelf;

@@ -292,10 +292,12 @@ impl World {
 
     /// A cluster may have ten thousand claims that others serve.
     fn concerns_us(&self, claim: &ClaimFact) -> bool {
-        let served = |class: &Box<str>| self.classes.find(class).is_some();
         let unbound = claim.volume.is_empty();
         claim.marked
-            || claim.class.as_ref().is_some_and(served)
+            || claim
+                .class
+                .as_ref()
+                .is_some_and(|class| self.classes.find(class).is_some())
             || !unbound && self.volumes.find(&claim.volume).is_some()
             // Its class may be made after it.
             || unbound && claim.class.is_some()

@@ -542,14 +542,14 @@ impl Model {
             0 => self.make_claim(n % 4),
             1 => self.delete_claim(n % 4),
             2 => self.grow_claim(n % 4),
-            3 if n % 4 == 0 => self.delete_class(),
+            3 if n.is_multiple_of(4) => self.delete_class(),
             3 => self.make_class(),
             4 => self.controllers(),
             5..=8 => self.deliver(n),
             9..=10 => self.start(),
             11..=15 => self.finish(usize::from(n / 8), luck(n)),
             16 => self.now += Duration::from_secs(u64::from(n)),
-            17 if n % 4 == 0 => self.restart(),
+            17 if n.is_multiple_of(4) => self.restart(),
             17 => self.heketi_works(),
             _ => {
                 // A crash in the midst: each call on its way lands or does not.
