@@ -1,1 +1,0 @@
-//! The volume manager: topology and placement, behind Heketi's REST API.
