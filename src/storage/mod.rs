@@ -29,6 +29,7 @@ pub mod csi;
 pub mod doctor;
 pub mod gluster;
 pub mod heketi;
+pub mod manager;
 pub mod node;
 pub mod provision;
 

@@ -5,6 +5,7 @@ mod certificates;
 mod controller;
 mod doctor;
 mod keeper;
+mod manager;
 mod node;
 
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ enum Command {
     Agent(agent::Args),
     /// Make the certificates of the manager and of each storage host's agent.
     Certificates(certificates::Args),
+    /// Make volumes on storage hosts, behind Heketi's REST API; needs an agent on each host.
+    Manager(manager::Args),
     /// Hold the FUSE processes of a node's volumes, so that an upgrade of the node plugin ends none.
     Keeper(keeper::Args),
 }
@@ -45,6 +48,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Controller(args) => controller::run(*args),
         Command::Agent(args) => agent::run(args),
         Command::Certificates(args) => certificates::run(&args),
+        Command::Manager(args) => manager::run(args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Node(args) => node::run(args),
         Command::Keeper(args) => keeper::run(args),
