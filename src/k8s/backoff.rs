@@ -34,7 +34,7 @@ impl Backoff {
 
 /// A fresh number from 0 to below 1. The standard library seeds each
 /// `RandomState` differently, which is random enough to spread clients.
-pub(super) fn fraction() -> f64 {
+pub(crate) fn fraction() -> f64 {
     let bits = RandomState::new().hash_one(0u8) >> 11;
     // 53 bits: exact in an f64.
     bits as f64 / (1u64 << 53) as f64

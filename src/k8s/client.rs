@@ -332,7 +332,7 @@ pub(super) fn malformed(cause: impl std::fmt::Display) -> ApiError {
 }
 
 /// The innermost cause: "connection refused", not "client error".
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> Box<str> {
+pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> Box<str> {
     let mut root = error;
     while let Some(source) = root.source() {
         root = source;

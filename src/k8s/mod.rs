@@ -9,6 +9,7 @@
 //!   Notice -------> events::EventSink --------> POST events
 //!   lease::run <--> PUT leases ---------------> watch<LeaderState>
 //!   lastgood <----> ConfigMap loods-last-good
+//!   volumes::Calls <> PVs, claims, one Secret by name
 //!   Store: an API server in memory, below the same client
 //! ```
 //!
@@ -28,9 +29,10 @@ pub mod list;
 pub mod objects;
 pub mod patch;
 pub mod store;
+pub mod volumes;
 pub mod watch;
 
-mod backoff;
+pub(crate) mod backoff;
 #[cfg(test)]
 mod fake;
 

@@ -1,1 +1,18 @@
-//! (being written)
+//! Claims against a real control plane: kube-apiserver, kube-controller-manager
+//! and `loods storage controller`, a process as nobody with the rights of
+//! `manifests/storage.yaml` and no other. Heketi is the stand-in of
+//! `tests/support/heketi`, which tells what it was asked and what it holds.
+//!
+//! What is asserted is what users see (`kubectl get pvc`, the PV, Events) and
+//! that the stand-in holds exactly the volumes that it should.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod article;
+mod controller;
+mod crashes;
+mod errors;
+mod many;
+mod stage;
+mod world;

@@ -5,6 +5,7 @@ mod links;
 mod manifests;
 mod rfcs;
 mod samples;
+mod storage_node;
 mod troubleshooting;
 
 use serde_json::Value;

@@ -15,6 +15,8 @@ pub mod bird;
 pub mod cluster;
 pub mod control_plane;
 pub mod frr;
+#[cfg(feature = "storage")]
+pub mod heketi;
 pub mod lab;
 pub mod node;
 pub mod process;

@@ -15,6 +15,11 @@ pub fn apiproxy() -> PathBuf {
     built("LOODS_APIPROXY", "apiproxy/apiproxy")
 }
 
+/// The test suite of CSI (`tests/csi/sanity`), as `tests/run` leaves it.
+pub fn csi_sanity() -> PathBuf {
+    built("LOODS_CSI_SANITY", "csi-sanity/csi-sanity")
+}
+
 /// A copy of the `loods` program that nobody (uid 65534) can reach and that a
 /// rebuild does not change under a running test.
 pub fn loods(lab: &Lab) -> PathBuf {

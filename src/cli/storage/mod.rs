@@ -1,8 +1,21 @@
 //! `loods storage`: the parts of shared storage, one subcommand each.
 
+mod agent;
+mod certificates;
+mod controller;
+mod doctor;
+mod keeper;
+mod manager;
+mod node;
+
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
+
+/// Where the mount keeper listens.
+const KEEPER: &str = "/var/lib/kubelet/plugins/gluster.loods.io/keeper.sock";
+/// The kubelet's directory.
+const KUBELET: &str = "/var/lib/kubelet";
 
 /// Shared storage: GlusterFS volumes for claims.
 #[derive(Debug, ClapArgs)]
@@ -12,9 +25,56 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Make a volume for every claim of a served StorageClass; run two, one is active.
+    Controller(Box<controller::Args>),
+    /// Say in words why a PersistentVolumeClaim is Pending.
+    Doctor(doctor::Args),
+    /// Mount volumes for the pods of one node: a CSI plugin that registers itself with the kubelet.
+    Node(node::Args),
+    /// Run on a storage host, as root: makes bricks and calls gluster, for the manager alone.
+    Agent(agent::Args),
+    /// Make the certificates of the manager and of each storage host's agent.
+    Certificates(certificates::Args),
+    /// Make volumes on storage hosts, behind Heketi's REST API; needs an agent on each host.
+    Manager(manager::Args),
+    /// Hold the FUSE processes of a node's volumes, so that an upgrade of the node plugin ends none.
+    Keeper(keeper::Args),
+}
 
 /// Runs the part that was asked for.
 pub fn run(args: Args) -> ExitCode {
-    match args.command {}
+    match args.command {
+        Command::Controller(args) => controller::run(*args),
+        Command::Agent(args) => agent::run(args),
+        Command::Certificates(args) => certificates::run(&args),
+        Command::Manager(args) => manager::run(args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Node(args) => node::run(args),
+        Command::Keeper(args) => keeper::run(args),
+    }
+}
+
+/// Runs one part on one thread to its end.
+fn block_on<E: std::fmt::Display>(work: impl Future<Output = Result<(), E>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(work);
+    // A thread may wait for a file system that does not answer: it is left behind.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }

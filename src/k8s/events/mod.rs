@@ -24,7 +24,8 @@ use super::FIELD_MANAGER;
 use super::backoff::{Backoff, fraction};
 use super::client::{ApiError, Client, malformed};
 use super::counters::Counters;
-use crate::lb::event::{self, EventKind};
+use crate::lb::event;
+pub use crate::lb::event::EventKind;
 use pace::Pace;
 use queue::Queue;
 
@@ -42,9 +43,9 @@ const LONGEST_INSTANCE: usize = 128;
 /// The object that a notice is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Regarding {
-    /// `Service` or `ConfigMap`.
+    /// `Service`, `ConfigMap`, `PersistentVolumeClaim` or `PersistentVolume`.
     pub kind: &'static str,
-    /// Its namespace.
+    /// Its namespace; "" if it has none.
     pub namespace: Box<str>,
     /// Its name.
     pub name: Box<str>,
@@ -197,6 +198,7 @@ async fn create(client: &Client, event: &Event) -> Result<(), ApiError> {
 
 fn event(reporter: &Reporter, notice: &Notice, time: Timestamp) -> Event {
     let regarding = &notice.regarding;
+    let namespace = Some(&*regarding.namespace).filter(|namespace| !namespace.is_empty());
     let unique = format!(
         "{:x}{:04x}",
         time.as_microsecond(),
@@ -208,13 +210,14 @@ fn event(reporter: &Reporter, notice: &Notice, time: Timestamp) -> Event {
                 "{}.{unique}",
                 cut(&regarding.name, LONGEST_STEM, "").trim_end_matches(['.', '-'])
             )),
-            namespace: Some(regarding.namespace.to_string()),
+            // An Event has one in any case.
+            namespace: Some(namespace.unwrap_or("default").into()),
             ..ObjectMeta::default()
         },
         regarding: Some(ObjectReference {
             api_version: Some("v1".into()),
             kind: Some(regarding.kind.into()),
-            namespace: Some(regarding.namespace.to_string()),
+            namespace: namespace.map(Into::into),
             name: Some(regarding.name.to_string()),
             uid: (!regarding.uid.is_empty()).then(|| regarding.uid.to_string()),
             ..ObjectReference::default()

@@ -7,12 +7,15 @@
 //! leaves out hurts nobody.
 
 mod annotations;
+mod claim;
+mod class;
 mod config;
 mod node;
 mod service;
 mod slice;
 #[cfg(test)]
 mod tests;
+mod volume;
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -20,10 +23,13 @@ use std::fmt::Display;
 use serde::Deserialize;
 
 pub use annotations::{ORPHAN_ATTRIBUTES, REASSIGN, TERMINATING};
+pub use claim::{ClaimFact, ClaimKey, Claims};
+pub use class::{ClassFact, Classes};
 pub use config::{ConfigFact, ConfigMaps};
 pub use node::Nodes;
 pub use service::{ALLOCATED, Services};
 pub use slice::Slices;
+pub use volume::{ClaimRef, CsiFact, VolumeFact, Volumes};
 
 /// One kind of object that can be listed and watched.
 pub trait Subject: Send + Sync + 'static {

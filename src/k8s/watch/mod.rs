@@ -40,7 +40,7 @@ use super::client::{ApiError, Client, asked, malformed, unreadable};
 use super::counters::Counters;
 use super::list::{self, Page};
 use super::objects::{Named, Subject};
-use crate::facts::Event;
+pub use crate::facts::Event;
 use end::{Closed, End, Halt, Line, Next, broke, failure, next_bytes};
 use lines::Lines;
 use version::Highest;

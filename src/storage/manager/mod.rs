@@ -1,1 +1,202 @@
-//! The volume manager: topology and placement, behind Heketi's REST API.
+//! The volume manager: Heketi's REST API in front, agents behind.
+//!
+//! ```text
+//!   Heketi client --REST--> server --> routes --> flows --Agents--> agent on each storage host
+//!                                        |          |
+//!                                        '-- State -'   rebuilt by `rebuild` from what agents report
+//! ```
+//!
+//! [`state`] knows clusters, nodes, devices, bricks and volumes; [`placement`]
+//! chooses devices; [`validate`] refuses what Heketi refuses, in its words:
+//! all three are pure. [`flows`] carries out one operation by asking agents,
+//! in an order in which every beginning can be repeated or undone:
+//!
+//! - make: bricks, each with the record of its volume; the volume in glusterd;
+//!   its options, the record among them, at once; start. So a volume without
+//!   its record never started, and holds nothing.
+//! - remove: stop, delete in glusterd, then bricks.
+//!
+//! There is no database: [`rebuild`] asks the agents at the start, finishes a
+//! volume that only lacks its start, and removes what an interrupted make or
+//! remove left.
+//!
+//! What nobody keeps: a cluster without nodes lives in memory alone, and an
+//! operation that was under way when the manager ended is forgotten, so that
+//! its client asks by name again.
+
+pub mod agents;
+mod flows;
+pub mod placement;
+mod queue;
+mod rebuild;
+mod routes;
+mod server;
+pub mod state;
+mod topology_file;
+pub mod validate;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::heketi::token::Keys;
+use agents::Agents;
+use queue::Queue;
+use state::State;
+
+/// Between two looks at all hosts: their space, and hosts that were away.
+const LOOK: Duration = Duration::from_secs(60);
+/// The same while a host has not been seen yet.
+const LOOK_SOON: Duration = Duration::from_secs(2);
+
+/// What the user asked for.
+pub struct Settings {
+    /// Where the REST API is served.
+    pub listen: SocketAddr,
+    /// Agents that are asked at the start, `HOST` or `HOST:PORT`.
+    pub agents: Vec<Box<str>>,
+    /// Who may ask; `None`: everybody.
+    pub keys: Option<Keys>,
+    /// Addresses that may mount volumes, besides the storage hosts.
+    pub allow: Vec<Box<str>>,
+    /// A Heketi topology file to load at the start.
+    pub topology: Option<PathBuf>,
+}
+
+/// Why the manager ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody can be served.
+    #[error("cannot listen on {address}: {cause}; --listen names another address")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// The system's words.
+        cause: std::io::Error,
+    },
+    /// The topology file makes no sense.
+    #[error("--topology {path}: {why}")]
+    Topology {
+        /// As given.
+        path: Box<str>,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// What all parts share.
+pub(crate) struct Manager {
+    agents: Arc<dyn Agents>,
+    /// Ports of agents, by host: from `--agents`.
+    ports: BTreeMap<Box<str>, Box<str>>,
+    allow: Vec<Box<str>>,
+    state: Mutex<State>,
+    queue: Mutex<Queue>,
+}
+
+impl Manager {
+    fn new(agents: Arc<dyn Agents>, known: &[Box<str>], allow: Vec<Box<str>>) -> Self {
+        let ports = known
+            .iter()
+            .map(|agent| (host_of(agent).into(), agent.clone()))
+            .collect();
+        Self {
+            agents,
+            ports,
+            allow,
+            state: Mutex::default(),
+            queue: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change of the state is complete in itself.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the agent of a host listens.
+    fn agent_of(&self, host: &str) -> String {
+        self.ports
+            .get(host)
+            .map_or_else(|| host.to_owned(), |agent| agent.to_string())
+    }
+}
+
+/// The host of `HOST` or `HOST:PORT`, an IPv6 address in brackets or alone.
+fn host_of(agent: &str) -> &str {
+    match agent.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() && !host.contains(':') => host,
+        Some((host, port)) if port.parse::<u16>().is_ok() && host.ends_with(']') => host,
+        _ => agent,
+    }
+}
+
+/// 32 hexadecimal digits that nobody had before.
+fn new_id() -> String {
+    use ring::rand::SecureRandom;
+    use std::fmt::Write;
+    let mut octets = [0; 16];
+    // Without random numbers there was no TLS, and so no agent either.
+    ring::rand::SystemRandom::new()
+        .fill(&mut octets)
+        .expect("the system has random numbers");
+    octets.iter().fold(String::new(), |mut id, octet| {
+        // Writing to a String cannot fail.
+        let _ = write!(id, "{octet:02x}");
+        id
+    })
+}
+
+/// Serves until `stop`.
+///
+/// # Errors
+/// The address is taken, or the topology file makes no sense.
+pub async fn run(
+    settings: Settings,
+    agents: Arc<dyn Agents>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let topology = settings
+        .topology
+        .as_deref()
+        .map(topology_file::read)
+        .transpose()?;
+    let listener = tokio::net::TcpListener::bind(settings.listen)
+        .await
+        .map_err(|cause| Error::Listen {
+            address: settings.listen,
+            cause,
+        })?;
+    let manager = Arc::new(Manager::new(agents, &settings.agents, settings.allow));
+    let looking =
+        stop.run_until_cancelled(look_around(Arc::clone(&manager), settings.agents, topology));
+    tracing::info!(address = %settings.listen, "serving Heketi's REST API");
+    let serving = server::serve(listener, Arc::clone(&manager), settings.keys, stop.clone());
+    tokio::join!(looking, serving);
+    Ok(())
+}
+
+/// Keeps the state what the hosts say it is, and loads the topology once.
+async fn look_around(
+    manager: Arc<Manager>,
+    seeds: Vec<Box<str>>,
+    mut topology: Option<topology_file::Topology>,
+) {
+    loop {
+        let missing = rebuild::look(&manager, &seeds).await;
+        if let Some(wanted) = topology.take() {
+            let left = topology_file::load(&manager, wanted).await;
+            topology = left;
+        }
+        let soon = missing || topology.is_some();
+        tokio::time::sleep(if soon { LOOK_SOON } else { LOOK }).await;
+    }
+}

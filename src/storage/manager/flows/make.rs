@@ -1,0 +1,227 @@
+//! A new volume: bricks, then glusterd, then its options, then its start.
+
+use futures::future::join_all;
+
+use super::super::placement::{self, Slot};
+use super::super::state::{Brick, State, Volume};
+use super::super::validate;
+use super::{Manager, Trouble, clear_bricks, unexpected, withdraw};
+use crate::storage::agent::api::{BrickRecord, Command, Reply, Request, VolumeLayout};
+use crate::storage::gluster::Record;
+use crate::storage::heketi::wire::{BrickInfo, VolumeCreate};
+
+/// A volume that is to be made, with a place for each brick.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Plan {
+    record: Record,
+    name: String,
+    slots: Vec<(String, Slot)>,
+    /// Bricks of one set, and how many of them are for names alone.
+    width: u32,
+    arbiter: bool,
+}
+
+/// What was made.
+pub(in super::super) struct Made {
+    /// The volume's id.
+    pub id: String,
+}
+
+/// Chooses cluster and devices, and takes the room. `id` and the ids of bricks
+/// are new.
+pub(in super::super) fn begin(
+    state: &mut State,
+    create: &VolumeCreate,
+    id: String,
+    mut brick_id: impl FnMut() -> String,
+) -> Result<Plan, String> {
+    let name = match create.name.as_str() {
+        "" => format!("vol_{id}"),
+        name => name.to_owned(),
+    };
+    if state.volume_named(&name).is_some() || state.making.contains_key(&name) {
+        return Err(format!("Volume name '{name}' already in use"));
+    }
+    let wanted = validate::wanted(create);
+    let tags = validate::tags(create);
+    let mut why = "No clusters configured".to_owned();
+    let candidates: Vec<String> = match &create.clusters {
+        Some(named) if !named.is_empty() => named.clone(),
+        _ => state.clusters.keys().cloned().collect(),
+    };
+    for cluster in candidates {
+        let Some(known) = state.clusters.get(&cluster) else {
+            why = format!("Cluster id {cluster} does not exist");
+            continue;
+        };
+        if !known.file {
+            continue;
+        }
+        match placement::place(&state.rooms(&cluster, &tags), wanted) {
+            Ok(slots) => {
+                state.promise(&slots);
+                state.making.insert(name.clone(), id.clone());
+                return Ok(Plan {
+                    record: Record {
+                        id,
+                        cluster,
+                        size: create.size,
+                        gid: create.gid,
+                        durability: create.durability.clone(),
+                        options: create.glustervolumeoptions.clone(),
+                        snapshot: create.snapshot,
+                        source: None,
+                    },
+                    name,
+                    slots: slots.into_iter().map(|slot| (brick_id(), slot)).collect(),
+                    width: wanted.width,
+                    arbiter: wanted.arbiter,
+                });
+            }
+            Err(none) => why = none.to_string(),
+        }
+    }
+    Err(why)
+}
+
+/// Makes it; takes everything back if that fails.
+pub(in super::super) async fn make(manager: &Manager, plan: Plan) -> Result<Made, String> {
+    let made = try_make(manager, &plan).await;
+    let mut state = manager.state();
+    state.making.remove(&plan.name);
+    match made {
+        Ok(bricks) => {
+            let id = plan.record.id.clone();
+            let volume = Volume {
+                name: plan.name,
+                record: plan.record,
+                bricks,
+            };
+            state.volumes.insert(id.clone(), volume);
+            Ok(Made { id })
+        }
+        Err(trouble) => {
+            state.give_back(
+                plan.slots
+                    .iter()
+                    .map(|(_, slot)| (&*slot.device, slot.size)),
+            );
+            Err(trouble.to_string())
+        }
+    }
+}
+
+async fn try_make(manager: &Manager, plan: &Plan) -> Result<Vec<Brick>, Trouble> {
+    let made = make_bricks(manager, plan).await;
+    let done = match made {
+        Ok(bricks) => make_volume(manager, plan, &bricks).await.map(|()| bricks),
+        Err(trouble) => Err(trouble),
+    };
+    if let Err(trouble) = &done {
+        tracing::warn!(volume = &*plan.name, %trouble, "a volume is not made; what was begun is removed");
+        // What cannot be removed now is found again by `rebuild`.
+        let nothing = withdraw(manager, &plan.record.cluster, &plan.name).await;
+        if nothing.is_ok() {
+            let bricks = plan
+                .slots
+                .iter()
+                .map(|(id, slot)| (id.clone(), slot.node.clone()));
+            clear_bricks(manager, bricks).await;
+        }
+    }
+    done
+}
+
+async fn make_bricks(manager: &Manager, plan: &Plan) -> Result<Vec<Brick>, Trouble> {
+    let work = plan.slots.iter().map(async |(id, slot)| {
+        let (agent, host) = {
+            let state = manager.state();
+            let node = state.nodes.get(&slot.node);
+            let node = node.ok_or_else(|| Trouble::Other(format!("node {} is gone", slot.node)))?;
+            let host = node.record.storage.first().cloned();
+            (node.agent.clone(), host.unwrap_or_default())
+        };
+        let record = BrickRecord {
+            id: id.clone(),
+            device: slot.device.clone(),
+            volume: plan.record.id.clone(),
+            volume_name: plan.name.clone(),
+            size: slot.size,
+            gid: u32::try_from(plan.record.gid).unwrap_or(0),
+            source: None,
+        };
+        let brick = match manager.ask(&agent, &Request::MakeBrick(record)).await? {
+            Reply::Brick(brick) => brick,
+            other => return Err(unexpected(&agent, &other)),
+        };
+        Ok(Brick {
+            info: BrickInfo {
+                id: id.clone(),
+                path: brick.path,
+                device: slot.device.clone(),
+                node: slot.node.clone(),
+                volume: plan.record.id.clone(),
+                size: slot.size,
+            },
+            host,
+        })
+    });
+    // All of them end before anything is taken back.
+    join_all(work).await.into_iter().collect()
+}
+
+async fn make_volume(manager: &Manager, plan: &Plan, bricks: &[Brick]) -> Result<(), Trouble> {
+    let cluster = &plan.record.cluster;
+    let durability = &plan.record.durability;
+    let count = |number: i64| u32::try_from(number).unwrap_or(0);
+    let layout = VolumeLayout {
+        name: plan.name.clone(),
+        replica: if durability.kind == "replicate" {
+            plan.width
+        } else {
+            1
+        },
+        arbiter: u32::from(plan.arbiter),
+        disperse: match durability.kind.as_str() {
+            "disperse" => (
+                count(durability.disperse.data),
+                count(durability.disperse.redundancy),
+            ),
+            _ => (0, 0),
+        },
+        bricks: bricks
+            .iter()
+            .map(|brick| format!("{}:{}", brick.host, brick.info.path))
+            .collect(),
+        force: false,
+    };
+    manager.gluster(cluster, Command::Create(layout)).await?;
+    let options = options(manager, plan);
+    manager
+        .gluster(cluster, Command::Set(plan.name.clone(), options))
+        .await?;
+    manager
+        .gluster(cluster, Command::Start(plan.name.clone(), false))
+        .await?;
+    Ok(())
+}
+
+/// The record, who may mount, and what was asked for.
+fn options(manager: &Manager, plan: &Plan) -> Vec<(String, String)> {
+    let mut options = plan.record.encode();
+    let hosts = manager.state().storage_hosts(&plan.record.cluster);
+    let allowed: Vec<String> = hosts
+        .into_iter()
+        .chain(manager.allow.iter().map(ToString::to_string))
+        .collect();
+    options.push(("auth.allow".into(), allowed.join(",")));
+    // 42 s of stalled reads after a host is lost are Gluster's default.
+    options.push(("network.ping-timeout".into(), "10".into()));
+    for option in &plan.record.options {
+        if let Some((key, value)) = option.split_once(' ') {
+            options.retain(|(known, _)| known != key);
+            options.push((key.into(), value.trim().into()));
+        }
+    }
+    options
+}

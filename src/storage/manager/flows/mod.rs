@@ -1,0 +1,122 @@
+//! One operation each, carried out by asking agents. Text of an error is what
+//! a Heketi client is told.
+
+mod grow;
+mod make;
+mod remove;
+mod topology;
+
+pub(super) use grow::grow;
+pub(super) use make::{begin as begin_make, make};
+pub(super) use remove::{clear_bricks, remove, withdraw};
+pub(super) use topology::{add_device, add_node, put_device, put_node, remove_device, remove_node};
+
+use std::time::Duration;
+
+use super::Manager;
+use crate::storage::agent::api::{Command, FailureKind, Reply, Request};
+use crate::storage::agent::client::AgentError;
+use crate::storage::gluster::{GlusterError, Kind, command, error, replies};
+
+/// Tries of one glusterd command that another transaction is in the way of.
+const TRIES: u32 = 20;
+/// Between two tries; longer each time, up to ten times this.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Why an operation did not come to its end.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// An agent.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// glusterd.
+    #[error(transparent)]
+    Gluster(#[from] GlusterError),
+    /// What we know by ourselves.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Trouble {
+    fn is_not_found(&self) -> bool {
+        match self {
+            Trouble::Agent(AgentError::Failed { failure, .. }) => {
+                failure.kind == FailureKind::NotFound
+            }
+            Trouble::Gluster(error) => error.kind == Kind::NotFound,
+            _ => false,
+        }
+    }
+}
+
+impl Manager {
+    /// Asks an agent; what was lost on the way is asked once more.
+    pub(super) async fn ask(&self, agent: &str, request: &Request) -> Result<Reply, AgentError> {
+        match self.agents.call(agent, request).await {
+            Err(AgentError::Unreachable { .. }) => {
+                tokio::time::sleep(PAUSE).await;
+                self.agents.call(agent, request).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Has a cluster's glusterd do something, again while another transaction
+    /// is in the way. Answers with its XML. Done before counts as done.
+    pub(super) async fn gluster(&self, cluster: &str, asked: Command) -> Result<String, Trouble> {
+        let agent = self.state().agent_for(cluster).ok_or_else(|| {
+            Trouble::Other(format!(
+                "no agent of cluster {cluster} answers: see loods storage doctor"
+            ))
+        })?;
+        self.gluster_at(&agent, asked).await
+    }
+
+    /// The same by the agent that is named.
+    pub(super) async fn gluster_at(&self, agent: &str, asked: Command) -> Result<String, Trouble> {
+        let request = Request::Gluster(asked.clone());
+        let mut tries = 1;
+        loop {
+            let text = match self.ask(agent, &request).await? {
+                Reply::Gluster(text) => text,
+                other => return Err(unexpected(agent, &other)),
+            };
+            match error::success(&text) {
+                Ok(_) => return Ok(text),
+                Err(trouble) if command::holds_already(&asked, &trouble) => return Ok(text),
+                Err(trouble) if trouble.kind.may_pass() && tries < TRIES => {
+                    tokio::time::sleep(PAUSE * tries.min(10)).await;
+                    tries += 1;
+                }
+                Err(trouble) => return Err(trouble.into()),
+            }
+        }
+    }
+
+    /// A volume as glusterd has it; `None`: it has none of that name.
+    pub(super) async fn in_gluster(
+        &self,
+        cluster: &str,
+        name: &str,
+    ) -> Result<Option<crate::storage::gluster::Volume>, Trouble> {
+        match self
+            .gluster(cluster, Command::Info(Some(name.into())))
+            .await
+        {
+            Ok(text) => Ok(replies::info(&text)?
+                .into_iter()
+                .find(|volume| volume.name == name)),
+            Err(trouble) if trouble.is_not_found() => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
+    }
+}
+
+pub(super) fn unexpected(agent: &str, reply: &Reply) -> Trouble {
+    // The variant's name alone: a reply may be long.
+    let text = format!("{reply:?}");
+    let kind = text.split(['(', ' ']).next().unwrap_or_default();
+    Trouble::Other(format!(
+        "agent {agent} answered {kind} to something else: is it of another version?"
+    ))
+}

@@ -1,0 +1,267 @@
+//! What there is: clusters, nodes, devices, bricks and volumes; pure.
+//!
+//! Filled by `rebuild` from what agents report, and by each operation as it
+//! ends. Space that an operation under way has been promised is taken from its
+//! device at once, so that two operations never count on the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::placement::{Room, Slot};
+use crate::storage::agent::api::{DeviceRecord, NodeRecord};
+use crate::storage::gluster::Record;
+use crate::storage::heketi::wire::{
+    BrickInfo, ClusterInfo, DeviceInfo, GlusterfsMount, Hostnames, Mount, NodeAdd, NodeInfo,
+    StorageSize, Tags, VolumeInfo,
+};
+
+/// A cluster: storage hosts whose glusterds are peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// Takes file volumes: without it none is made here.
+    pub file: bool,
+    /// What Heketi calls block volumes, which we do not make.
+    pub block: bool,
+}
+
+/// A storage host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Node {
+    /// As it is kept on the host.
+    pub record: NodeRecord,
+    /// Where its agent was asked.
+    pub agent: String,
+    /// Whether its agent answered the last time.
+    pub there: bool,
+}
+
+/// A device of a storage host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Device {
+    /// As it is kept on the host.
+    pub record: DeviceRecord,
+    /// Id of its node.
+    pub node: String,
+    /// In KiB; `free` is less what was promised since.
+    pub space: StorageSize,
+    /// Whether it makes reflinks.
+    pub reflink: bool,
+}
+
+/// A brick of a volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Brick {
+    /// As it is shown.
+    pub info: BrickInfo,
+    /// Where glusterd has it.
+    pub host: String,
+}
+
+/// A volume.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Volume {
+    /// Its name in Gluster.
+    pub name: String,
+    /// What was asked for.
+    pub record: Record,
+    /// In Gluster's order.
+    pub bricks: Vec<Brick>,
+}
+
+/// Everything.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// By id.
+    pub clusters: BTreeMap<String, Cluster>,
+    /// By id.
+    pub nodes: BTreeMap<String, Node>,
+    /// By id.
+    pub devices: BTreeMap<String, Device>,
+    /// By id.
+    pub volumes: BTreeMap<String, Volume>,
+    /// Names of volumes that are being made, and their ids.
+    pub making: BTreeMap<String, String>,
+    /// Ids of volumes that an operation works on: one at a time.
+    pub busy: BTreeSet<String>,
+}
+
+impl State {
+    /// Nodes of a cluster, by id.
+    pub fn nodes_of<'a>(&'a self, cluster: &'a str) -> impl Iterator<Item = &'a Node> {
+        let all = self.nodes.values();
+        all.filter(move |node| node.record.cluster == cluster)
+    }
+
+    /// The agent that a cluster's glusterd is asked by: the first that answers.
+    pub fn agent_for(&self, cluster: &str) -> Option<String> {
+        let mut nodes = self.nodes_of(cluster);
+        let there = |node: &&Node| node.there && node.record.state == "online";
+        nodes.find(there).map(|node| node.agent.clone())
+    }
+
+    /// Every address or name under which bricks of a cluster are served.
+    pub fn storage_hosts(&self, cluster: &str) -> Vec<String> {
+        let nodes = self.nodes_of(cluster);
+        nodes
+            .filter_map(|node| node.record.storage.first().cloned())
+            .collect()
+    }
+
+    /// Devices of a cluster that may take bricks now.
+    pub fn rooms(&self, cluster: &str, tags: &[(String, String)]) -> Vec<Room> {
+        let devices = self.devices.values().filter_map(|device| {
+            let node = self.nodes.get(&device.node)?;
+            let usable = node.there
+                && node.record.cluster == cluster
+                && node.record.state == "online"
+                && device.record.state == "online";
+            let tag = |key: &str| {
+                let own = device.record.tags.get(key);
+                own.or_else(|| node.record.tags.get(key))
+                    .map(String::as_str)
+            };
+            let matches = tags
+                .iter()
+                .all(|(key, value)| tag(key) == Some(value.as_str()));
+            (usable && matches).then(|| Room {
+                device: device.record.id.clone(),
+                node: device.node.clone(),
+                zone: node.record.zone,
+                free: device.space.free,
+                content: tag("arbiter") != Some("required"),
+                arbiter: tag("arbiter") != Some("disabled"),
+            })
+        });
+        devices.collect()
+    }
+
+    /// Takes the room of new bricks.
+    pub fn promise(&mut self, slots: &[Slot]) {
+        for slot in slots {
+            self.shift(&slot.device, slot.size, 0);
+        }
+    }
+
+    /// Gives room back.
+    pub fn give_back<'a>(&mut self, bricks: impl IntoIterator<Item = (&'a str, u64)>) {
+        for (device, size) in bricks {
+            self.shift(device, 0, size);
+        }
+    }
+
+    fn shift(&mut self, device: &str, take: u64, give: u64) {
+        if let Some(device) = self.devices.get_mut(device) {
+            let space = &mut device.space;
+            space.free = (space.free + give).saturating_sub(take).min(space.total);
+            space.used = space.total - space.free;
+        }
+    }
+
+    /// A volume by its name.
+    pub fn volume_named(&self, name: &str) -> Option<&Volume> {
+        self.volumes.values().find(|volume| volume.name == name)
+    }
+
+    /// GET /clusters/{id}.
+    pub fn cluster_info(&self, id: &str) -> Option<ClusterInfo> {
+        let cluster = self.clusters.get(id)?;
+        let volumes = self.volumes.iter();
+        Some(ClusterInfo {
+            id: id.into(),
+            nodes: self
+                .nodes_of(id)
+                .map(|node| node.record.id.clone())
+                .collect(),
+            volumes: volumes
+                .filter(|(_, volume)| volume.record.cluster == id)
+                .map(|(id, _)| id.clone())
+                .collect(),
+            block: cluster.block,
+            file: cluster.file,
+            blockvolumes: Vec::new(),
+        })
+    }
+
+    /// GET /nodes/{id}.
+    pub fn node_info(&self, id: &str) -> Option<NodeInfo> {
+        let node = self.nodes.get(id)?;
+        let devices = self.devices.values().filter(|device| device.node == id);
+        let mut devices: Vec<DeviceInfo> = devices.map(|device| self.shown(device)).collect();
+        devices.sort_by(|one, other| one.name.cmp(&other.name));
+        Some(NodeInfo {
+            add: NodeAdd {
+                zone: node.record.zone,
+                hostnames: Hostnames {
+                    manage: node.record.manage.clone(),
+                    storage: node.record.storage.clone(),
+                },
+                cluster: node.record.cluster.clone(),
+                tags: some(&node.record.tags),
+            },
+            id: id.into(),
+            state: node.record.state.clone(),
+            devices,
+        })
+    }
+
+    /// GET /devices/{id}.
+    pub fn device_info(&self, id: &str) -> Option<DeviceInfo> {
+        self.devices.get(id).map(|device| self.shown(device))
+    }
+
+    fn shown(&self, device: &Device) -> DeviceInfo {
+        let bricks = self.volumes.values().flat_map(|volume| &volume.bricks);
+        DeviceInfo {
+            name: device.record.name.clone(),
+            storage: device.space,
+            tags: some(&device.record.tags),
+            id: device.record.id.clone(),
+            state: device.record.state.clone(),
+            bricks: bricks
+                .filter(|brick| brick.info.device == device.record.id)
+                .map(|brick| brick.info.clone())
+                .collect(),
+        }
+    }
+
+    /// GET /volumes/{id}.
+    pub fn volume_info(&self, id: &str) -> Option<VolumeInfo> {
+        let volume = self.volumes.get(id)?;
+        let record = &volume.record;
+        let hosts = self.storage_hosts(&record.cluster);
+        let (first, others) = match hosts.split_first() {
+            Some((first, others)) => (first.clone(), others.join(",")),
+            None => (String::new(), String::new()),
+        };
+        // As Heketi pads them.
+        let options = std::iter::once(String::new())
+            .chain(record.options.iter().cloned())
+            .chain([String::new()]);
+        Some(VolumeInfo {
+            size: record.size,
+            name: volume.name.clone(),
+            durability: record.durability.clone(),
+            gid: record.gid,
+            glustervolumeoptions: options.collect(),
+            snapshot: record.snapshot,
+            id: id.into(),
+            cluster: record.cluster.clone(),
+            mount: Mount {
+                glusterfs: GlusterfsMount {
+                    device: format!("{first}:{}", volume.name),
+                    hosts,
+                    options: [("backup-volfile-servers".into(), others)].into(),
+                },
+            },
+            blockinfo: BTreeMap::new(),
+            bricks: volume
+                .bricks
+                .iter()
+                .map(|brick| brick.info.clone())
+                .collect(),
+        })
+    }
+}
+
+fn some(tags: &Tags) -> Option<Tags> {
+    (!tags.is_empty()).then(|| tags.clone())
+}
