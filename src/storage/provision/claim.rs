@@ -229,14 +229,17 @@ impl World {
                     work.grown = None;
                     self.tell(words::resized(&of(key, uid), size));
                 }
-                self.put_claim(*claim);
+                self.renew_claim(*claim);
             }
             Outcome::Volume(volume) => {
                 if let Step::Publish(write) = &step {
                     self.tally.provisioned += 1;
                     self.tell(words::succeeded(write));
                 }
-                self.put_volume(*volume);
+                match step {
+                    Step::Capacity(..) => self.renew_volume(*volume),
+                    _ => self.put_volume(*volume),
+                }
             }
             Outcome::Taken => {
                 let text = format!(

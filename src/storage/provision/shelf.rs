@@ -119,6 +119,15 @@ impl<T: Item> Shelf<T> {
         Some((key, before))
     }
 
+    /// Takes the answer to a change of an object. The watch may have told already
+    /// that it is gone, and would not tell so again: then the answer is stale.
+    pub(super) fn renew(&mut self, item: T) -> Option<(T::Key, Option<T>)> {
+        match self.items.contains_key(&item.key()) {
+            true => self.put(item),
+            false => None,
+        }
+    }
+
     pub(super) fn find(&self, key: &T::Key) -> Option<&T> {
         self.items.get(key)
     }

@@ -1,4 +1,3 @@
-//! One claim step by step, and then many with every call failing.
+//! The world against a model, with every call failing at every point.
 
 mod model;
-mod steps;

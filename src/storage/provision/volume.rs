@@ -139,7 +139,7 @@ impl World {
                 // The server knows it otherwise: what was true may be true again.
                 work.retry.reset();
                 let before = self.volumes.find(&volume.name).cloned();
-                self.put_volume(*volume);
+                self.renew_volume(*volume);
                 if matches!(step, Step::Destroy { .. })
                     && before.as_ref() == self.volumes.find(&name.into())
                 {

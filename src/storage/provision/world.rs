@@ -209,12 +209,19 @@ impl World {
         self.notices.push(notice);
     }
 
-    pub(super) fn put_claim(&mut self, claim: ClaimFact) {
-        if let Some((key, before)) = self.claims.put(claim) {
+    pub(super) fn renew_claim(&mut self, claim: ClaimFact) {
+        if let Some((key, before)) = self.claims.renew(claim) {
             self.claim_changed(&key, before);
         }
     }
 
+    pub(super) fn renew_volume(&mut self, volume: VolumeFact) {
+        if let Some((name, before)) = self.volumes.renew(volume) {
+            self.volume_changed(&name, before);
+        }
+    }
+
+    /// A PV that we made, or found: our finalizer keeps it until we let it go.
     pub(super) fn put_volume(&mut self, volume: VolumeFact) {
         if let Some((name, before)) = self.volumes.put(volume) {
             self.volume_changed(&name, before);

@@ -50,6 +50,8 @@ pub(super) struct Model {
     heketi: BTreeMap<Box<str>, Volume>,
     queues: (VecDeque<Fact>, VecDeque<Fact>, VecDeque<Fact>),
     tasks: Vec<Task>,
+    /// What was done, and the world does not know yet.
+    answers: VecDeque<(Task, Outcome)>,
     version: u64,
     ids: u32,
     policy: &'static str,
@@ -66,6 +68,7 @@ impl Model {
             heketi: BTreeMap::new(),
             queues: Default::default(),
             tasks: Vec::new(),
+            answers: VecDeque::new(),
             version: 0,
             ids: 0,
             policy,
@@ -215,7 +218,7 @@ impl Model {
         }
     }
 
-    fn deliver(&mut self, which: u8) {
+    pub(super) fn deliver(&mut self, which: u8) {
         let queue = match which % 3 {
             0 => &mut self.queues.0,
             1 => &mut self.queues.1,
@@ -230,6 +233,7 @@ impl Model {
     fn restart(&mut self) {
         self.world = World::new(options());
         self.tasks.clear();
+        self.answers.clear();
         self.queues = Default::default();
         self.world.take(Fact::Claim(Event::Begin));
         self.world.take(Fact::Volume(Event::Begin));
@@ -284,7 +288,21 @@ impl Model {
         }
     }
 
+    /// An answer arrives: watches may have told of what came after it.
+    fn answer(&mut self) {
+        if let Some((task, outcome)) = self.answers.pop_front() {
+            self.world.done(task, outcome, self.now, 0.5);
+        }
+    }
+
     fn finish(&mut self, which: usize, luck: Luck) {
+        self.carry_out_one(which, luck);
+        while !self.answers.is_empty() {
+            self.answer();
+        }
+    }
+
+    fn carry_out_one(&mut self, which: usize, luck: Luck) {
         if self.tasks.is_empty() {
             return;
         }
@@ -310,7 +328,7 @@ impl Model {
                 failure(false)
             }
         };
-        self.world.done(task, outcome, self.now, 0.5);
+        self.answers.push_back((task, outcome));
     }
 
     fn claim_of(&self, of: &ClaimRef) -> Option<ClaimFact> {
@@ -474,6 +492,9 @@ impl Model {
     pub(super) fn settle(&mut self) {
         self.make_class();
         self.heketi_works();
+        while !self.answers.is_empty() {
+            self.answer();
+        }
         for _ in 0..2_000 {
             self.controllers();
             for which in 0..3 {
@@ -547,7 +568,9 @@ impl Model {
             4 => self.controllers(),
             5..=8 => self.deliver(n),
             9..=10 => self.start(),
-            11..=15 => self.finish(usize::from(n / 8), luck(n)),
+            11..=13 => self.finish(usize::from(n / 8), luck(n)),
+            14 => self.carry_out_one(usize::from(n / 8), luck(n)),
+            15 => self.answer(),
             16 => self.now += Duration::from_secs(u64::from(n)),
             17 if n.is_multiple_of(4) => self.restart(),
             17 => self.heketi_works(),
