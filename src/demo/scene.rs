@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::cluster::Cluster;
 use super::nodes::{self, Nodes};
-use crate::page::Page;
 use super::router::Router;
+use crate::page::Page;
 
 /// A table that is not right by then is wrong.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -26,6 +26,7 @@ pub mod agent;
 pub mod class;
 pub mod controller;
 pub mod csi;
+pub mod demo;
 pub mod doctor;
 pub mod gluster;
 pub mod heketi;

@@ -3,6 +3,7 @@
 mod agent;
 mod certificates;
 mod controller;
+mod demo;
 mod doctor;
 mod keeper;
 mod manager;
@@ -26,6 +27,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See it work in half a minute, without a cluster: three storage hosts on this machine (root).
+    Demo(demo::Args),
     /// Make a volume for every claim of a served StorageClass; run two, one is active.
     Controller(Box<controller::Args>),
     /// Say in words why a PersistentVolumeClaim is Pending.
@@ -45,6 +48,7 @@ enum Command {
 /// Runs the part that was asked for.
 pub fn run(args: Args) -> ExitCode {
     match args.command {
+        Command::Demo(args) => demo::run(args),
         Command::Controller(args) => controller::run(*args),
         Command::Agent(args) => agent::run(args),
         Command::Certificates(args) => certificates::run(&args),

@@ -1,20 +1,19 @@
-# The first process of a storage host: glusterd and the agent, with a /run,
-# /var/lib/glusterd and names of hosts of its own. It runs in fresh mount and
-# PID namespaces: whoever ends it ends everything on the host.
+# The first process of a host, in fresh mount and PID namespaces: whoever ends
+# it ends everything on the host. With a program and a directory of certificates
+# it is a storage host, with glusterd and the agent; without, one that mounts.
 #
-#   host.sh LOODS HOST DIR TLS HOSTS
+#   host.sh DIR [LOODS TLS]
 set -eu
-loods=$1 host=$2 dir=$3 tls=$4 hosts=$5
-mount --make-rprivate /
+dir=$1 loods=${2:-} tls=${3:-}
 mount -t tmpfs tmpfs /run
-mkdir -p /run/gluster "$dir/state" "$dir/glusterd" "$dir/log" "$dir/device"
-mount --bind "$dir/glusterd" /var/lib/glusterd
+mkdir -p /run/gluster "$dir/log"
 mount --bind "$dir/log" /var/log/glusterfs
-mount --bind "$hosts" /etc/hosts
+if [ -z "$loods" ]; then
+    mount -t tmpfs tmpfs /mnt
+    exec sleep infinity
+fi
+mkdir -p "$dir/state" "$dir/glusterd"
+mount --bind "$dir/glusterd" /var/lib/glusterd
 # Bricks first: glusterd must find them mounted.
-"$loods" storage agent --listen :24100 --state "$dir/state" --tls "$tls" \
-    --allow "$dir/device" > "$dir/agent.log" 2>&1 &
-glusterd -N > "$dir/glusterd.log" 2>&1 &
-wait -n || true
-echo "a part of $host has ended" >&2
-exit 1
+exec "$loods" storage agent --listen :24100 --state "$dir/state" --tls "$tls" \
+    --allow "$dir/device" --start-glusterd > "$dir/agent.log" 2>&1

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::lab::{Lab, LabError, run};
+use super::hosts::{Hosts, LabError, run};
 use crate::page::Page;
 
 /// Storage hosts, and the last octets of their addresses.
@@ -25,10 +25,11 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Hosts, page, and the count of what went wrong.
 pub(super) struct Scene {
-    pub lab: Lab,
-    pub page: Page,
-    pub loods: PathBuf,
-    pub wrong: usize,
+    pub(super) page: Page,
+    pub(super) wrong: usize,
+    pub(super) dir: PathBuf,
+    hosts: Hosts,
+    loods: PathBuf,
     pace: Duration,
     steps: usize,
     manager: Option<Child>,
@@ -36,16 +37,18 @@ pub(super) struct Scene {
 
 impl Scene {
     /// Hosts without a single process yet.
-    pub fn set(pace: Duration, unread: CancellationToken) -> Result<Self, LabError> {
-        let loods = std::env::current_exe().map_err(|cause| LabError::System {
-            what: "this program's own path".into(),
-            cause,
-        })?;
+    pub(super) fn set(
+        dir: &Path,
+        pace: Duration,
+        unread: CancellationToken,
+    ) -> Result<Self, LabError> {
+        let loods = std::env::current_exe();
         Ok(Self {
-            lab: Lab::make(&[&STORAGE[..], &WEB[..]].concat())?,
             page: Page::new(unread),
-            loods,
             wrong: 0,
+            dir: dir.into(),
+            hosts: Hosts::make(dir, &[&STORAGE[..], &WEB[..]].concat())?,
+            loods: loods.map_err(LabError::system("this program's own path"))?,
             pace,
             steps: 0,
             manager: None,
@@ -53,7 +56,7 @@ impl Scene {
     }
 
     /// The head of the next step.
-    pub async fn step(&mut self, title: &str) {
+    pub(super) async fn step(&mut self, title: &str) {
         if self.steps > 0 {
             sleep(self.pace).await;
         }
@@ -62,7 +65,12 @@ impl Scene {
     }
 
     /// Says what came of a step, and counts what went wrong. Answers whether it went well.
-    pub fn result<T>(&mut self, outcome: Result<T, String>, good: &str, start: Instant) -> Option<T> {
+    pub(super) fn result<T>(
+        &mut self,
+        outcome: Result<T, String>,
+        good: &str,
+        start: Instant,
+    ) -> Option<T> {
         match outcome {
             Ok(value) => {
                 let took = start.elapsed().as_secs_f64();
@@ -77,35 +85,38 @@ impl Scene {
         }
     }
 
-    /// Makes the certificates, starts the storage hosts and the manager.
-    pub fn start(&mut self) -> Result<(), String> {
+    /// Makes the certificates, starts all hosts and the manager.
+    pub(super) fn start(&mut self) -> Result<(), String> {
         let told = |error: LabError| error.to_string();
-        let tls = self.lab.dir().join("tls");
-        let names = STORAGE.map(|(name, _)| name);
+        let tls = self.dir.join("tls");
         let mut certificates = Command::new(&self.loods);
-        certificates.args(["storage", "certificates", "--out"]).arg(&tls);
-        run(certificates.args(names)).map_err(told)?;
-        for name in names {
-            let loods = self.loods.clone();
-            self.lab.start_storage(&loods, &tls, name).map_err(told)?;
+        certificates
+            .args(["storage", "certificates", "--out"])
+            .arg(&tls)
+            .args(STORAGE.map(|(name, _)| name));
+        run(&mut certificates).map_err(told)?;
+        for (name, _) in STORAGE {
+            let own = tls.join(name);
+            let storage = [self.loods.as_os_str(), own.as_os_str()];
+            self.hosts.start(name, &storage).map_err(told)?;
         }
         for (name, _) in WEB {
-            self.lab.start_web(name).map_err(told)?;
+            self.hosts.start(name, &[]).map_err(told)?;
         }
         self.start_manager(&tls)
     }
 
     fn start_manager(&mut self, tls: &Path) -> Result<(), String> {
-        let dir = self.lab.dir().to_path_buf();
-        let written = |name: &str, text: String| -> Result<PathBuf, String> {
-            let path = dir.join(name);
+        let written = |name: &str, text: &str| -> Result<PathBuf, String> {
+            let path = self.dir.join(name);
             std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
             Ok(path)
         };
-        let key = written("key", KEY.into())?;
-        let topology = written("topology.json", self.topology())?;
-        let log = std::fs::File::create(dir.join("manager.log")).map_err(|error| error.to_string())?;
-        let mut command = self.lab.command("gfs1", &self.loods);
+        let key = written("key", KEY)?;
+        let topology = written("topology.json", &self.topology())?;
+        let log = self.dir.join("manager.log");
+        let log = std::fs::File::create(log).map_err(|error| error.to_string())?;
+        let mut command = Hosts::command("gfs1", &self.loods);
         command
             .args(["storage", "manager", "--listen", ":8080"])
             .args(["--agents", &STORAGE.map(|(name, _)| name).join(",")])
@@ -123,37 +134,42 @@ impl Scene {
     }
 
     /// A Heketi topology file, with a directory as each host's device.
-    pub fn topology(&self) -> String {
+    pub(super) fn topology(&self) -> String {
         let node = |(zone, (name, number)): (usize, (&str, u8))| {
             serde_json::json!({
                 "node": {
                     "zone": zone + 1,
                     "hostnames": {"manage": [name], "storage": [address(number)]},
                 },
-                "devices": [self.lab.device(name)],
+                "devices": [self.device(name)],
             })
         };
         let nodes: Vec<_> = STORAGE.into_iter().enumerate().map(node).collect();
         serde_json::json!({"clusters": [{"nodes": nodes}]}).to_string()
     }
 
+    /// Where a host's device lies.
+    pub(super) fn device(&self, host: &str) -> PathBuf {
+        self.hosts.device(host)
+    }
+
     /// Runs a program on a host to its end, out of the way of the runtime.
-    pub async fn run(&self, mut command: Command) -> Result<String, String> {
+    async fn run(&self, mut command: Command) -> Result<String, String> {
         let work = tokio::task::spawn_blocking(move || run(&mut command));
         let done = work.await.map_err(|error| error.to_string())?;
         done.map_err(|error| error.to_string())
     }
 
     /// A shell command on a host, shown as a person types it.
-    pub async fn on(&self, host: &str, script: &str) -> Result<String, String> {
+    pub(super) async fn on(&self, host: &str, script: &str) -> Result<String, String> {
         self.page.command(&format!("{host}#"), script);
         self.inside(host, script).await
     }
 
     /// The same, not shown.
-    pub async fn inside(&self, host: &str, script: &str) -> Result<String, String> {
+    pub(super) async fn inside(&self, host: &str, script: &str) -> Result<String, String> {
         let mut command = self
-            .lab
+            .hosts
             .inside(host, "sh")
             .ok_or_else(|| format!("{host} does not run"))?;
         command.args(["-c", script]);
@@ -188,4 +204,13 @@ where
 
 pub(super) fn address(number: u8) -> String {
     format!("198.18.77.{number}")
+}
+
+/// The names of all hosts, as `/etc/hosts` has them.
+pub(super) fn hosts_file() -> String {
+    let all = STORAGE.iter().chain(&WEB);
+    let names = all.map(|(name, number)| format!("{} {name}\n", address(*number)));
+    std::iter::once("127.0.0.1 localhost\n".into())
+        .chain(names)
+        .collect()
 }

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::scene::{KEY, STORAGE, Scene, URL, WEB, until};
-use crate::storage::heketi::client::{Credentials, Heketi, Options};
+use crate::storage::heketi::client::{Credentials, Heketi, Limits, Trust};
 use crate::storage::heketi::wire::{Durability, Replicate, Snapshot, VolumeCreate, VolumeInfo};
 
 /// Where the volume is mounted on the web hosts.
@@ -45,14 +45,20 @@ async fn begin(scene: &mut Scene) -> Option<Heketi> {
 
 /// The client that the controller uses, on a manager that knows its three hosts.
 async fn connect(scene: &Scene) -> Result<Heketi, String> {
-    let credentials = Credentials::admin(KEY);
-    let heketi = Heketi::new(&scene.url()?, credentials, Options::default())
-        .map_err(|error| error.to_string())?;
+    let client = Credentials::new("admin", KEY.as_bytes()).and_then(|credentials| {
+        Heketi::new(URL, Some(credentials), &Trust::Host, Limits::default())
+    });
+    let heketi = client.map_err(|error| error.to_string())?;
     until(async || {
-        let nodes = heketi.nodes().await.map_err(|error| error.to_string())?;
-        match nodes == STORAGE.len() {
+        let nodes = heketi.nodes(&[]).await.map_err(|error| error.to_string())?;
+        let ready = nodes.iter().filter(|node| !node.devices.is_empty()).count();
+        match ready == STORAGE.len() {
             true => Ok(()),
-            false => Err(format!("the manager knows {nodes} of {} hosts", STORAGE.len())),
+            false => Err(format!(
+                "the manager has {ready} of {} devices; its log is {}",
+                STORAGE.len(),
+                scene.dir.join("manager.log").display()
+            )),
         }
     })
     .await?;
@@ -97,7 +103,9 @@ async fn make(scene: &mut Scene, heketi: &Heketi) -> Option<VolumeInfo> {
 fn as_heketi_cli(volume: &VolumeInfo) -> String {
     let mount = &volume.mount.glusterfs;
     let options = mount.options.iter();
-    let options: Vec<String> = options.map(|(key, value)| format!("{key}={value}")).collect();
+    let options: Vec<String> = options
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     format!(
         "Name: {}\nSize: {}\nVolume Id: {}\nCluster Id: {}\nMount: {}\nMount Options: {}\n\
          Durability Type: {}\nDistributed+Replica: {}\n",
@@ -170,7 +178,8 @@ async fn bricks(scene: &Scene, volume: &VolumeInfo) -> Result<Vec<(String, Strin
         let (address, path) = place.split_once(':')?;
         let number = address.rsplit('.').next()?.parse::<u8>().ok()?;
         let host = STORAGE.iter().find(|(_, own)| *own == number)?.0;
-        key.strip_prefix("Brick").map(|_| (host.into(), path.into()))
+        key.strip_prefix("Brick")
+            .map(|_| (host.into(), path.into()))
     });
     Ok(lines.collect())
 }
@@ -207,7 +216,9 @@ fn pending(summary: &str) -> u64 {
     let counts = summary
         .lines()
         .filter_map(|line| line.strip_prefix("Number of entries in heal pending: "));
-    counts.filter_map(|count| count.trim().parse::<u64>().ok()).sum()
+    counts
+        .filter_map(|count| count.trim().parse::<u64>().ok())
+        .sum()
 }
 
 async fn heal(scene: &mut Scene, volume: &VolumeInfo) -> Option<()> {
@@ -246,9 +257,10 @@ async fn try_remove(scene: &Scene, heketi: &Heketi, volume: &VolumeInfo) -> Resu
     for (host, _) in WEB {
         scene.on(host, &format!("umount {MOUNT}")).await?;
     }
-    scene
-        .page
-        .command("controller:", &format!("DELETE {URL}/volumes/{}", volume.id));
+    scene.page.command(
+        "controller:",
+        &format!("DELETE {URL}/volumes/{}", volume.id),
+    );
     heketi
         .delete_volume(&volume.id)
         .await
@@ -259,7 +271,7 @@ async fn try_remove(scene: &Scene, heketi: &Heketi, volume: &VolumeInfo) -> Resu
     }
     let left: Vec<String> = STORAGE
         .iter()
-        .filter_map(|(name, _)| std::fs::read_dir(scene.lab.device(name)).ok())
+        .filter_map(|(name, _)| std::fs::read_dir(scene.device(name)).ok())
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.starts_with("brick_"))
@@ -269,7 +281,7 @@ async fn try_remove(scene: &Scene, heketi: &Heketi, volume: &VolumeInfo) -> Resu
     }
     let loops = scene.inside("gfs1", "losetup --list --noheadings --output BACK-FILE");
     let loops = loops.await?;
-    match loops.contains(&*scene.lab.dir().to_string_lossy()) {
+    match loops.contains(&*scene.dir.to_string_lossy()) {
         true => Err(format!("loop devices are left: {loops}")),
         false => Ok(()),
     }
@@ -279,7 +291,7 @@ async fn try_remove(scene: &Scene, heketi: &Heketi, volume: &VolumeInfo) -> Resu
 pub(super) fn epilogue(scene: &Scene) {
     scene.page.note("");
     scene.page.note(&format!(
-        "The hosts stay up until you press Ctrl-C; their files are below {}.",
-        scene.lab.dir().display()
+        "The hosts stay up until you press Ctrl-C; their files and logs are below {}.",
+        scene.dir.display()
     ));
 }
