@@ -10,10 +10,15 @@ mkdir -p /run/gluster "$dir/log"
 mount --bind "$dir/log" /var/log/glusterfs
 if [ -z "$loods" ]; then
     mount -t tmpfs tmpfs /mnt
-    exec sleep infinity
+    sleep infinity &
+    wait $!
+    exit 1
 fi
 mkdir -p "$dir/state" "$dir/glusterd"
 mount --bind "$dir/glusterd" /var/lib/glusterd
-# Bricks first: glusterd must find them mounted.
-exec "$loods" storage agent --listen :24100 --state "$dir/state" --tls "$tls" \
-    --allow "$dir/device" --start-glusterd > "$dir/agent.log" 2>&1
+# Bricks first: glusterd must find them mounted. And this shell stays, for a
+# first process has to collect those whose parents are gone: glusterd takes a
+# brick that nobody has collected for one that runs.
+"$loods" storage agent --listen :24100 --state "$dir/state" --tls "$tls" \
+    --allow "$dir/device" --start-glusterd > "$dir/agent.log" 2>&1 &
+wait $!
