@@ -133,19 +133,24 @@ impl Scene {
         Ok(())
     }
 
-    /// A Heketi topology file, with a directory as each host's device.
+    /// A Heketi topology file, with a directory as each host's device; a line
+    /// for each host.
     pub(super) fn topology(&self) -> String {
         let node = |(zone, (name, number)): (usize, (&str, u8))| {
-            serde_json::json!({
+            let node = serde_json::json!({
                 "node": {
-                    "zone": zone + 1,
                     "hostnames": {"manage": [name], "storage": [address(number)]},
+                    "zone": zone + 1,
                 },
                 "devices": [self.device(name)],
-            })
+            });
+            format!("  {node}")
         };
         let nodes: Vec<_> = STORAGE.into_iter().enumerate().map(node).collect();
-        serde_json::json!({"clusters": [{"nodes": nodes}]}).to_string()
+        format!(
+            "{{\"clusters\": [{{\"nodes\": [\n{}\n]}}]}}\n",
+            nodes.join(",\n")
+        )
     }
 
     /// Where a host's device lies.

@@ -33,8 +33,7 @@ async fn begin(scene: &mut Scene) -> Option<Heketi> {
         "A host's device is a directory: the manager makes bricks in it as files with XFS. \
          Heketi's topology file says which:",
     );
-    let topology = scene.topology();
-    scene.page.lines(&topology);
+    scene.page.lines(&scene.topology());
     let start = Instant::now();
     let outcome = match scene.start() {
         Ok(()) => connect(scene).await,
@@ -87,7 +86,9 @@ async fn make(scene: &mut Scene, heketi: &Heketi) -> Option<VolumeInfo> {
     let body = serde_json::to_string(&wanted).unwrap_or_default();
     scene
         .page
-        .command("controller:", &format!("POST {URL}/volumes {body}"));
+        .command("controller:", &format!("POST {URL}/volumes"));
+    // As one would break it: a line for each part that is a whole.
+    scene.page.lines(&body.replace("},\"", "},\n \""));
     let start = Instant::now();
     let made = heketi.ensure_volume(&wanted).await;
     let outcome = made.map_err(|error| error.to_string());
@@ -106,18 +107,28 @@ fn as_heketi_cli(volume: &VolumeInfo) -> String {
     let options: Vec<String> = options
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    format!(
-        "Name: {}\nSize: {}\nVolume Id: {}\nCluster Id: {}\nMount: {}\nMount Options: {}\n\
-         Durability Type: {}\nDistributed+Replica: {}\n",
-        volume.name,
-        volume.size,
-        volume.id,
-        volume.cluster,
-        mount.device,
-        options.join(","),
-        volume.durability.kind,
-        volume.durability.replicate.replica,
-    )
+    let lines = [
+        ("Name", volume.name.clone()),
+        ("Size", volume.size.to_string()),
+        ("Volume Id", volume.id.clone()),
+        ("Cluster Id", volume.cluster.clone()),
+        ("Mount", mount.device.clone()),
+        ("Mount Options", options.join(",")),
+        ("Block", "false".into()),
+        ("Free Size", "0".into()),
+        ("Reserved Size", "0".into()),
+        ("Block Hosting Restriction", "(none)".into()),
+        ("Block Volumes", "[]".into()),
+        ("Durability Type", volume.durability.kind.clone()),
+        ("Distribute Count", "1".into()),
+        (
+            "Replica Count",
+            volume.durability.replicate.replica.to_string(),
+        ),
+        ("Snapshot Factor", format!("{:.2}", volume.snapshot.factor)),
+    ];
+    let lines = lines.map(|(key, value)| format!("{key}: {value}\n"));
+    lines.concat()
 }
 
 async fn share(scene: &mut Scene, volume: &VolumeInfo) -> Option<()> {
