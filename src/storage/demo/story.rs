@@ -87,8 +87,11 @@ async fn make(scene: &mut Scene, heketi: &Heketi) -> Option<VolumeInfo> {
     scene
         .page
         .command("controller:", &format!("POST {URL}/volumes"));
-    // As one would break it: a line for each part that is a whole.
-    scene.page.lines(&body.replace("},\"", "},\n \""));
+    let broken = [",\"durability\"", ",\"gid\""];
+    let body = broken.iter().fold(body, |body, key| {
+        body.replace(key, &format!(",\n {}", &key[1..]))
+    });
+    scene.page.lines(&body);
     let start = Instant::now();
     let made = heketi.ensure_volume(&wanted).await;
     let outcome = made.map_err(|error| error.to_string());
