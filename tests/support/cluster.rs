@@ -333,8 +333,12 @@ fn start_registry(lab: &Lab) -> (Process, String) {
     let listen = format!("{}:5000", core.v4);
     let mut command = core.command(tools::far_end("registry"));
     command.args(["--listen", &listen]);
-    for (image, program) in [("containous/whoami", "whoami"), ("lab/pause", "pause")] {
-        command.arg(format!("{image}={}", tools::far_end(program).display()));
+    for (image, program) in [
+        ("containous/whoami", tools::far_end("whoami")),
+        ("lab/pause", tools::far_end("pause")),
+        ("lab/busybox", "/bin/busybox".into()),
+    ] {
+        command.arg(format!("{image}={}", program.display()));
     }
     let mut registry = Process::start(core, "registry", command);
     let log = core.dir.join("registry.log");

@@ -100,10 +100,12 @@ impl Node {
     }
 
     /// A command in all of the node's namespaces, such as `ctr` or `nft`.
+    #[track_caller]
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let process = self.process.as_ref().expect("the node runs");
         let mut command = Command::new("nsenter");
         command
-            .arg(format!("--target={}", self.init()))
+            .arg(format!("--target={}", process.first_child()))
             .args(["--mount", "--uts", "--net", "--pid", "--"])
             .arg(program);
         command
@@ -112,18 +114,6 @@ impl Node {
     /// Runs a program on the node to its end and answers what it printed.
     pub fn try_run(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
         attempt(self.command(program).args(arguments))
-    }
-
-    /// The process id, as the test sees it, of the node's first process.
-    #[track_caller]
-    fn init(&self) -> u32 {
-        let process = self.process.as_ref().expect("the node runs");
-        let path = format!("/proc/{0}/task/{0}/children", process.id());
-        wait::until("the node's first process is there", || {
-            let children = fs::read_to_string(&path).map_err(|error| error.to_string())?;
-            let child = children.split_whitespace().next().ok_or("no child")?;
-            child.parse().map_err(|_| children.clone())
-        })
     }
 
     /// The ends of the logs of all its parts.

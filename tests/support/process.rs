@@ -47,6 +47,18 @@ impl Process {
         self.child.id()
     }
 
+    /// The process id, as the test sees it, of its first child: of what
+    /// `unshare --fork` runs.
+    #[track_caller]
+    pub fn first_child(&self) -> u32 {
+        let path = format!("/proc/{0}/task/{0}/children", self.id());
+        wait::until(&format!("{} has a child", self.name), || {
+            let children = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
+            let child = children.split_whitespace().next().ok_or("no child")?;
+            child.parse().map_err(|_| children.clone())
+        })
+    }
+
     /// Writes one line to the program's standard input.
     #[track_caller]
     pub fn tell(&mut self, line: &str) {
