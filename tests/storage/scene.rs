@@ -18,6 +18,7 @@ const LONG: Duration = Duration::from_secs(60);
 pub struct World {
     pub cluster: Cluster,
     pub servers: Servers,
+    installed: bool,
 }
 
 /// One test's turn. If it fails, what everybody has to say is printed.
@@ -58,7 +59,11 @@ impl Scene {
     pub fn set() -> Scene {
         static WORLD: OnceLock<Mutex<World>> = OnceLock::new();
         let world = WORLD.get_or_init(|| Mutex::new(World::new()));
-        let scene = Scene(world.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut scene = Scene(world.lock().unwrap_or_else(PoisonError::into_inner));
+        // In the scene's time, so that a failure tells its story.
+        if !std::mem::replace(&mut scene.0.installed, true) {
+            scene.install();
+        }
         let clear = [
             "delete",
             "pods,pvc",
@@ -161,9 +166,11 @@ impl World {
     fn new() -> World {
         let cluster = Cluster::start();
         let servers = Servers::start(&cluster);
-        let world = World { cluster, servers };
-        world.install();
-        world
+        World {
+            cluster,
+            servers,
+            installed: false,
+        }
     }
 
     /// As docs/storage.md tells; the name `gfs1` is the network's DNS to know.

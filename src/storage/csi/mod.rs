@@ -4,6 +4,7 @@
 //! `proto/csi.proto` has what is served of version 1.13.0. Calls that are not
 //! there answer UNIMPLEMENTED, and secrets in requests are not even read.
 
+mod authority;
 pub mod busy;
 pub mod capability;
 pub mod identity;

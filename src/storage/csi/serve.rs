@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures::future::{self, Either};
 use hyper::{Request, Response};
 use tokio::net::UnixListener;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -21,6 +22,8 @@ use tonic::transport::Server;
 use tonic::{Code, Status};
 use tower::Service;
 use tower::util::BoxCloneSyncService;
+
+use super::authority::Mended;
 
 /// Largest request, in octets. CSI's own limits add up to far less.
 pub const LARGEST: usize = 1 << 20;
@@ -164,7 +167,7 @@ impl Socket {
             .max_concurrent_streams(u32::try_from(CALLS).ok())
             .serve_with_incoming_shutdown(
                 services,
-                UnixListenerStream::new(self.listener),
+                UnixListenerStream::new(self.listener).map(|dialled| dialled.map(Mended::from)),
                 stop.clone().cancelled_owned(),
             );
         let served = tokio::select! {
