@@ -90,7 +90,7 @@ async fn patches_name_the_uid_and_touch_nothing_else() {
             .collect(),
     );
     for change in [
-        ClaimChange::Mark,
+        ClaimChange::Mark(2000),
         ClaimChange::Unmark,
         ClaimChange::Resizing("3Gi"),
         ClaimChange::Infeasible,
@@ -123,6 +123,8 @@ async fn patches_name_the_uid_and_touch_nothing_else() {
             "{line}"
         );
     }
+    assert!(all[0].1.contains(r#""gluster.loods.io/gid":"2000""#));
+    assert!(all[1].1.contains(r#""gluster.loods.io/gid":null"#));
     assert!(
         all[1]
             .1

@@ -97,8 +97,11 @@ impl World {
             return find(&plan);
         }
         if !claim.marked {
+            let Some(gid) = self.group(&plan, claim, work) else {
+                return self.no_group(&plan, claim, work, now);
+            };
             self.tell_beginning(claim, &plan, work);
-            return Next::Do(Step::Mark(reference(claim)));
+            return Next::Do(Step::Mark(reference(claim), gid));
         }
         match &work.looked {
             Looked::There(made) if made.gib < plan.gib => Next::Do(Step::Expand {
@@ -116,7 +119,7 @@ impl World {
         }
     }
 
-    /// Orders the volume, with a group of its own.
+    /// Orders the volume, with the group that the claim tells of.
     fn ensure(
         &mut self,
         plan: &Plan,
@@ -124,28 +127,45 @@ impl World {
         work: &mut ClaimWork,
         now: Instant,
     ) -> Next {
-        if work.gid.is_none() {
-            if self.groups_are_unsure(&plan.class_name, &claim.uid) {
-                return Next::Until(now + SETTLE);
-            }
-            let taken = self.groups(&plan.class_name);
-            let Some(gid) = gids::lowest_free(plan.class.gids, &taken) else {
-                let (low, high) = plan.class.gids;
-                self.tell(words::failed(&reference(claim), &format!(
-                    "all groups from gidMin {low} to gidMax {high} of StorageClass {} are taken; delete volumes, or make a class with more",
-                    plan.class_name
-                )));
-                work.retry.failed(now, true, None, 0.0);
-                return work.retry.until(now).map_or(Next::Nothing, Next::Until);
-            };
-            work.gid = Some(gid);
+        let Some(gid) = self.group(plan, claim, work) else {
+            return self.no_group(plan, claim, work, now);
+        };
+        if claim.gid != Some(gid) {
+            return Next::Do(Step::Mark(reference(claim), gid));
         }
         work.looked = Looked::Not;
-        let gid = work.gid.unwrap_or_default();
         Next::Do(Step::Ensure {
             target: plan.target(),
             volume: Box::new(plan.class.volume(&plan.name, plan.gib, gid)),
         })
+    }
+
+    /// The group of a claim's volume: the one that was noted with the mark, or
+    /// a new one. It is noted before a volume is ordered, since one that is being
+    /// made is told of by nobody else after a restart.
+    fn group(&self, plan: &Plan, claim: &ClaimFact, work: &mut ClaimWork) -> Option<u32> {
+        if work.gid.is_none() {
+            let taken = self.groups(&plan.class_name, &claim.uid);
+            let noted = claim.gid.filter(|gid| !taken.contains(gid));
+            work.gid = noted.or_else(|| gids::lowest_free(plan.class.gids, &taken));
+        }
+        work.gid
+    }
+
+    fn no_group(
+        &mut self,
+        plan: &Plan,
+        claim: &ClaimFact,
+        work: &mut ClaimWork,
+        now: Instant,
+    ) -> Next {
+        let (low, high) = plan.class.gids;
+        self.tell(words::failed(&reference(claim), &format!(
+            "all groups from gidMin {low} to gidMax {high} of StorageClass {} are taken; delete volumes, or make a class with more",
+            plan.class_name
+        )));
+        work.retry.failed(now, true, None, 0.0);
+        work.retry.until(now).map_or(Next::Nothing, Next::Until)
     }
 
     /// Gets rid of what was begun for a claim that is gone, going, or served otherwise.

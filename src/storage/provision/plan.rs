@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::work::{Looked, Plan};
+use super::work::Plan;
 use super::world::World;
 use crate::k8s::objects::ClaimFact;
 use crate::storage::class::{self, Class, Faults, claim::Asked, volume_name};
@@ -49,13 +49,19 @@ impl World {
         })))
     }
 
-    /// Groups of a class that PVs have, or that volumes will have.
-    pub(super) fn groups(&self, class: &str) -> BTreeSet<u32> {
+    /// Groups of a class that PVs have, or that volumes of other claims than this
+    /// one will have.
+    pub(super) fn groups(&self, class: &str, but: &str) -> BTreeSet<u32> {
         let of_volumes = self
             .volumes
             .iter()
             .filter(|volume| &*volume.class == class)
             .filter_map(|volume| volume.gid);
+        let of_claims = self
+            .claims
+            .iter()
+            .filter(|claim| claim.class.as_deref() == Some(class) && &*claim.uid != but)
+            .filter_map(|claim| claim.gid);
         let of_works = self
             .works
             .values()
@@ -65,22 +71,6 @@ impl World {
                     .is_some_and(|plan| &*plan.class_name == class)
             })
             .filter_map(|work| work.gid);
-        of_volumes.chain(of_works).collect()
-    }
-
-    /// A volume of this class was begun before we led, and its group is not known yet.
-    pub(super) fn groups_are_unsure(&self, class: &str, but: &str) -> bool {
-        self.claims.iter().any(|claim| {
-            claim.marked
-                && &*claim.uid != but
-                && claim.class.as_deref() == Some(class)
-                && self.published(&claim.uid).is_none()
-                // A mark put on by hand on a claim that cannot be served.
-                && matches!(self.plan(claim), Ok(Some(_)))
-                && self
-                    .works
-                    .get(&claim.uid)
-                    .is_none_or(|work| work.looked == Looked::Not && work.gid.is_none())
-        })
+        of_volumes.chain(of_claims).chain(of_works).collect()
     }
 }
