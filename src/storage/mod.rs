@@ -1,9 +1,9 @@
 //! Shared storage: GlusterFS volumes made on demand, for today's Kubernetes.
 //!
 //! ```text
-//!   StorageClass, PVC --watch--> controller --Heketi's REST--> Heketi --> glusterd
-//!   PV, Event <--writes-----------'                                          |
-//!   kubelet --CSI--> node --> keeper --> mount.glusterfs <===== data =====> bricks
+//!   StorageClass, PVC --watch--> controller --Heketi's REST--> manager --mutual TLS--> agent --> glusterd
+//!   PV, Event <--writes-----------'                 or an old Heketi                     bricks
+//!   kubelet --CSI--> node --> keeper --> mount.glusterfs <============ data =============='
 //! ```
 //!
 //! There is one way from the controller to volumes: Heketi's REST API. What
@@ -19,6 +19,10 @@
 //! | [`doctor`] | both | why a claim has no volume, in words |
 //! | [`csi`] | shell | messages and services of CSI; what Node and Controller have in common |
 //! | [`node`] | shell | CSI Identity and Node, registration, mounts, the mount keeper |
+//! | [`gluster`] | pure | commands of `gluster --xml` and their answers; records in volume options |
+//! | [`manager`] | both | placement and state (pure); Heketi's REST API over agents |
+//! | [`agent`] | shell | bricks, devices and `gluster` on one storage host, behind mutual TLS |
+//! | [`demo`] | shell | three storage hosts in namespaces, and the article's volume on them |
 //!
 //! Never imports `lb`, `bgp` or `speaker`, nor they it.
 

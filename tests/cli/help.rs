@@ -6,12 +6,27 @@ use expect_test::expect_file;
 
 #[test]
 fn every_command_explains_itself() {
-    for command in ["", "demo", "run", "check"] {
+    for command in [
+        "",
+        "demo",
+        "run",
+        "check",
+        "storage",
+        "storage agent",
+        "storage certificates",
+        "storage controller",
+        "storage demo",
+        "storage doctor",
+        "storage keeper",
+        "storage manager",
+        "storage node",
+    ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
         arguments.push("--help");
         let called = loods(&arguments, "");
         assert_eq!((called.code, called.errors.as_str()), (Some(0), ""));
         let name = if command.is_empty() { "loods" } else { command };
+        let name = name.replace(' ', "-");
         expect_file![format!("help/{name}.txt")].assert_eq(&called.output);
     }
 }

@@ -147,6 +147,9 @@ impl Client {
 fn address(host: &str) -> Option<Uri> {
     let v6 = host.parse::<std::net::Ipv6Addr>().is_ok();
     let authority = if v6 { format!("[{host}]") } else { host.into() };
+    if authority.is_empty() {
+        return None;
+    }
     let with_port = match authority.rsplit_once(':') {
         Some((_, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
             authority

@@ -49,7 +49,7 @@ impl Devices {
         let mut known = Vec::new();
         for file in files::names(&self.index)? {
             let id = file.strip_suffix(".json");
-            if !id.is_some_and(|id| name::id(id).is_ok()) {
+            if id.is_none_or(|id| name::id(id).is_err()) {
                 continue;
             }
             known.extend(files::load::<DeviceRecord>(&self.index.join(&file))?);

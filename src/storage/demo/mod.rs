@@ -16,7 +16,7 @@
 //! controller uses.
 //!
 //! [`run`] starts this program a second time in fresh namespaces
-//! ([`outside`]), where the story is told ([`tell`]). The kernel takes
+//! (`outside`), where the story is told ([`tell`]). The kernel takes
 //! everything in them away when that process ends, however it ends; what is
 //! left then is a directory.
 

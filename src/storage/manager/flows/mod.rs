@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::Manager;
 use crate::storage::agent::api::{Command, FailureKind, Reply, Request};
 use crate::storage::agent::client::AgentError;
-use crate::storage::gluster::{GlusterError, Kind, command, error, replies};
+use crate::storage::gluster::{GlusterError, Kind, command, error};
 
 /// Tries of one glusterd command that another transaction is in the way of.
 const TRIES: u32 = 20;
@@ -90,24 +90,6 @@ impl Manager {
                 }
                 Err(trouble) => return Err(trouble.into()),
             }
-        }
-    }
-
-    /// A volume as glusterd has it; `None`: it has none of that name.
-    pub(super) async fn in_gluster(
-        &self,
-        cluster: &str,
-        name: &str,
-    ) -> Result<Option<crate::storage::gluster::Volume>, Trouble> {
-        match self
-            .gluster(cluster, Command::Info(Some(name.into())))
-            .await
-        {
-            Ok(text) => Ok(replies::info(&text)?
-                .into_iter()
-                .find(|volume| volume.name == name)),
-            Err(trouble) if trouble.is_not_found() => Ok(None),
-            Err(trouble) => Err(trouble),
         }
     }
 }
