@@ -5,6 +5,8 @@ mod links;
 mod manifests;
 mod rfcs;
 mod samples;
+#[cfg(feature = "storage")]
+mod storage;
 mod storage_node;
 mod troubleshooting;
 

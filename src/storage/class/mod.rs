@@ -37,7 +37,7 @@ use super::heketi::wire::{Durability, Snapshot, VolumeCreate};
 pub use fault::{Fault, Faults};
 pub use name::volume_name;
 pub use options::judge as judge_option;
-pub use parameters::{judge_secret, judge_url};
+pub use parameters::{KEYS, judge_secret, judge_url};
 pub use secret::key_of;
 
 /// The only user of Heketi's whose calls lead anywhere.

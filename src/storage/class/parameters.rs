@@ -19,7 +19,7 @@ const MOST_CLUSTERS: usize = 64;
 /// What the sidecars of CSI add for themselves.
 const OF_SIDECARS: &str = "csi.storage.k8s.io/";
 /// All keys, as people write them.
-const KEYS: [&str; 14] = [
+pub const KEYS: [&str; 14] = [
     "resturl",
     "restauthenabled",
     "restuser",
