@@ -19,8 +19,10 @@ pub mod error;
 pub mod name;
 pub mod record;
 pub mod replies;
+pub mod snapshot;
 pub mod xml;
 
 pub use error::{GlusterError, Kind};
 pub use record::Record;
 pub use replies::{BrickHeal, BrickStatus, Peer, Volume, VolumeBrick, VolumeState};
+pub use snapshot::{SnapshotBrick, SnapshotRecord};

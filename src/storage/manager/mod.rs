@@ -26,6 +26,7 @@
 
 pub mod agents;
 mod flows;
+mod health;
 pub mod placement;
 mod queue;
 mod rebuild;

@@ -49,6 +49,21 @@ pub struct Wanted {
     pub strict_zones: bool,
 }
 
+impl Wanted {
+    /// The size of a brick of content, where the volume has so many bricks; KiB.
+    pub fn of_each(&self, bricks: usize) -> u64 {
+        let sets = (bricks as u64 / u64::from(self.width.max(1))).max(1);
+        let set = self.size.div_ceil(sets);
+        set.div_ceil(u64::from(self.parts.max(1)))
+    }
+
+    /// Whether the brick at this place, in Gluster's order, is an arbiter.
+    pub fn is_arbiter(&self, place: usize) -> bool {
+        let width = self.width.max(1) as usize;
+        self.arbiter && place % width + 1 == width
+    }
+}
+
 /// A brick to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {

@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join_all;
 
 use super::Manager;
-use super::flows::{clear_bricks, withdraw};
+use super::flows::{clear_bricks, forget_copies, withdraw};
 use super::state::{Brick, Cluster, Device, Node, Volume};
 use crate::storage::agent::api::{self, Command, Host, Reply, Request};
-use crate::storage::gluster::{self, Record, VolumeState, replies};
+use crate::storage::gluster::{self, Record, SnapshotRecord, VolumeState, replies};
 use crate::storage::heketi::wire::BrickInfo;
 
 /// Asks all known agents. Answers whether one of the seeds has not been seen.
@@ -113,9 +113,10 @@ fn take_host(manager: &Manager, agent: &str, host: &Host) {
 type Found<'a> = BTreeMap<(String, String), (&'a str, &'a api::Brick)>;
 
 async fn volumes(manager: &Manager, cluster: &str, hosts: &[(String, Host)]) -> Result<(), String> {
-    let in_progress: BTreeSet<String> = {
+    let (in_progress, taking): (BTreeSet<String>, BTreeSet<String>) = {
         let state = manager.state();
-        state.making.values().chain(&state.busy).cloned().collect()
+        let volumes = state.making.values().chain(&state.busy).cloned();
+        (volumes.collect(), state.taking.keys().cloned().collect())
     };
     let text = manager
         .gluster(cluster, Command::Info(None))
@@ -124,8 +125,11 @@ async fn volumes(manager: &Manager, cluster: &str, hosts: &[(String, Host)]) -> 
     let all = replies::info(&text).map_err(|error| error.to_string())?;
     let found = found(cluster, hosts);
     let mut in_glusterd = BTreeSet::new();
+    // What is being taken now was in `taking`, or is told of by now.
+    let mut snapshots = taking;
     for volume in &all {
         in_glusterd.insert(volume.name.clone());
+        snapshots.extend(SnapshotRecord::decode(&volume.options).into_keys());
         match Record::decode(&volume.options) {
             Ok(Some(record)) if record.cluster == cluster => {
                 if !in_progress.contains(&record.id) {
@@ -140,6 +144,7 @@ async fn volumes(manager: &Manager, cluster: &str, hosts: &[(String, Host)]) -> 
         }
     }
     forget_absent(manager, cluster, &in_glusterd, &in_progress);
+    sweep_snapshots(manager, cluster, hosts, &snapshots).await;
     let left = found.values().filter(|(_, brick)| {
         let record = &brick.record;
         !in_glusterd.contains(&record.volume_name) && !in_progress.contains(&record.volume)
@@ -155,6 +160,31 @@ async fn volumes(manager: &Manager, cluster: &str, hosts: &[(String, Host)]) -> 
         clear_bricks(manager, left).await;
     }
     Ok(())
+}
+
+/// Removes copies that no volume tells of: their taking was interrupted, or
+/// their removal was.
+async fn sweep_snapshots(
+    manager: &Manager,
+    cluster: &str,
+    hosts: &[(String, Host)],
+    known: &BTreeSet<String>,
+) {
+    for (agent, host) in hosts {
+        if host
+            .node
+            .as_ref()
+            .is_none_or(|node| node.cluster != cluster)
+        {
+            continue;
+        }
+        let copies = host.devices.iter().flat_map(|device| &device.snapshots);
+        let left: BTreeSet<&String> = copies.filter(|id| !known.contains(*id)).collect();
+        for id in left {
+            tracing::info!(agent, snapshot = &**id, "removing copies of no snapshot");
+            forget_copies(manager, [agent.clone()], id).await;
+        }
+    }
 }
 
 fn found<'a>(cluster: &str, hosts: &'a [(String, Host)]) -> Found<'a> {
@@ -223,6 +253,19 @@ async fn take_volume(
         name: volume.name.clone(),
         record,
         bricks: bricks.collect(),
+        snapshots: SnapshotRecord::decode(&volume.options)
+            .into_iter()
+            .filter_map(|(id, record)| {
+                if record.is_none() {
+                    tracing::error!(
+                        volume = &*volume.name,
+                        snapshot = &*id,
+                        "the record of a snapshot does not make sense; it is kept, and not shown"
+                    );
+                }
+                Some((id, record?))
+            })
+            .collect(),
     };
     manager.state().volumes.insert(id, taken);
     if volume.state == VolumeState::Created {

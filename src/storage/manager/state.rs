@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::placement::{Room, Slot};
 use crate::storage::agent::api::{DeviceRecord, NodeRecord};
-use crate::storage::gluster::Record;
+use crate::storage::gluster::{Record, SnapshotRecord};
+use crate::storage::heketi::loods::SnapshotInfo;
 use crate::storage::heketi::wire::{
     BrickInfo, ClusterInfo, DeviceInfo, GlusterfsMount, Hostnames, Mount, NodeAdd, NodeInfo,
     StorageSize, Tags, VolumeInfo,
@@ -65,6 +66,8 @@ pub struct Volume {
     pub record: Record,
     /// In Gluster's order.
     pub bricks: Vec<Brick>,
+    /// Its snapshots, by id.
+    pub snapshots: BTreeMap<String, SnapshotRecord>,
 }
 
 /// Everything.
@@ -82,6 +85,8 @@ pub struct State {
     pub making: BTreeMap<String, String>,
     /// Ids of volumes that an operation works on: one at a time.
     pub busy: BTreeSet<String>,
+    /// Ids of snapshots that no volume tells of yet, and their names.
+    pub taking: BTreeMap<String, String>,
 }
 
 impl State {
@@ -159,6 +164,30 @@ impl State {
     /// A volume by its name.
     pub fn volume_named(&self, name: &str) -> Option<&Volume> {
         self.volumes.values().find(|volume| volume.name == name)
+    }
+
+    /// A snapshot by its id, and its volume.
+    pub fn snapshot(&self, id: &str) -> Option<(&Volume, &SnapshotRecord)> {
+        let mut volumes = self.volumes.values();
+        volumes.find_map(|volume| Some((volume, volume.snapshots.get(id)?)))
+    }
+
+    /// All snapshots, in order of their ids.
+    pub fn snapshot_infos(&self) -> Vec<SnapshotInfo> {
+        let volumes = self.volumes.values();
+        let all = volumes.flat_map(|volume| {
+            let shown = |(id, taken): (&String, &SnapshotRecord)| SnapshotInfo {
+                id: id.clone(),
+                name: taken.name.clone(),
+                volume: volume.record.id.clone(),
+                size: taken.size,
+                created: taken.created.clone(),
+            };
+            volume.snapshots.iter().map(shown)
+        });
+        let mut all: Vec<SnapshotInfo> = all.collect();
+        all.sort_by(|one, other| one.id.cmp(&other.id));
+        all
     }
 
     /// GET /clusters/{id}.

@@ -19,18 +19,13 @@ pub(in super::super) async fn grow(manager: &Manager, id: &str, size: i64) -> Re
         glustervolumeoptions: volume.record.options.clone(),
         ..VolumeCreate::default()
     });
-    let sets = (volume.bricks.len() as u64 / u64::from(wanted.width.max(1))).max(1);
-    let each = wanted
-        .size
-        .div_ceil(sets)
-        .div_ceil(u64::from(wanted.parts.max(1)));
-    let width = wanted.width as usize;
+    let each = wanted.of_each(volume.bricks.len());
     let growing: Vec<Slot> = volume
         .bricks
         .iter()
         .enumerate()
         // An arbiter holds names: more content makes it no larger.
-        .filter(|(place, _)| !(wanted.arbiter && place % width + 1 == width))
+        .filter(|(place, _)| !wanted.is_arbiter(*place))
         .map(|(_, brick)| Slot {
             device: brick.info.device.clone(),
             node: brick.info.node.clone(),

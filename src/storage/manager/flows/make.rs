@@ -4,10 +4,11 @@ use futures::future::join_all;
 
 use super::super::placement::{self, Slot};
 use super::super::state::{Brick, State, Volume};
-use super::super::validate;
+use super::super::{new_id, validate};
 use super::{Manager, Trouble, clear_bricks, unexpected, withdraw};
 use crate::storage::agent::api::{BrickRecord, Command, Reply, Request, VolumeLayout};
-use crate::storage::gluster::Record;
+use crate::storage::gluster::record::Source;
+use crate::storage::gluster::{Record, SnapshotBrick};
 use crate::storage::heketi::wire::{BrickInfo, VolumeCreate};
 
 /// A volume that is to be made, with a place for each brick.
@@ -19,6 +20,8 @@ pub(in super::super) struct Plan {
     /// Bricks of one set, and how many of them are for names alone.
     width: u32,
     arbiter: bool,
+    /// A snapshot, and the brick in it that each begins with.
+    from: Option<(String, Vec<String>)>,
 }
 
 /// What was made.
@@ -35,13 +38,7 @@ pub(in super::super) fn begin(
     id: String,
     mut brick_id: impl FnMut() -> String,
 ) -> Result<Plan, String> {
-    let name = match create.name.as_str() {
-        "" => format!("vol_{id}"),
-        name => name.to_owned(),
-    };
-    if state.volume_named(&name).is_some() || state.making.contains_key(&name) {
-        return Err(format!("Volume name '{name}' already in use"));
-    }
+    let name = free_name(state, create, &id)?;
     let wanted = validate::wanted(create);
     let tags = validate::tags(create);
     let mut why = "No clusters configured".to_owned();
@@ -76,12 +73,117 @@ pub(in super::super) fn begin(
                     slots: slots.into_iter().map(|slot| (brick_id(), slot)).collect(),
                     width: wanted.width,
                     arbiter: wanted.arbiter,
+                    from: None,
                 });
             }
             Err(none) => why = none.to_string(),
         }
     }
     Err(why)
+}
+
+fn free_name(state: &State, create: &VolumeCreate, id: &str) -> Result<String, String> {
+    let name = match create.name.as_str() {
+        "" => format!("vol_{id}"),
+        name => name.to_owned(),
+    };
+    if state.volume_named(&name).is_some() || state.making.contains_key(&name) {
+        return Err(format!("Volume name '{name}' already in use"));
+    }
+    Ok(name)
+}
+
+/// A volume that begins with a snapshot's content: each brick beside the one it
+/// is a copy of, and as durable as that volume.
+fn begin_copy(
+    state: &mut State,
+    create: &VolumeCreate,
+    snapshot: &str,
+    source: Source,
+) -> Result<Plan, String> {
+    let id = new_id();
+    let name = free_name(state, create, &id)?;
+    let (origin, taken) = state.snapshot(snapshot).ok_or("Id not found")?;
+    if create.size < taken.size {
+        return Err(format!(
+            "size: {} GiB are less than the {} GiB of what is copied; ask for at least as much",
+            create.size, taken.size
+        ));
+    }
+    let record = Record {
+        id: id.clone(),
+        cluster: origin.record.cluster.clone(),
+        size: create.size,
+        gid: create.gid,
+        durability: origin.record.durability.clone(),
+        options: origin.record.options.clone(),
+        snapshot: create.snapshot,
+        source: Some(source),
+    };
+    let bricks = taken.bricks.clone();
+    let wanted = validate::wanted(&VolumeCreate {
+        size: create.size,
+        durability: record.durability.clone(),
+        glustervolumeoptions: record.options.clone(),
+        ..VolumeCreate::default()
+    });
+    let each = wanted.of_each(bricks.len());
+    let rooms = state.rooms(&record.cluster, &[]);
+    let slot = |(place, brick): (usize, &SnapshotBrick)| {
+        let room = rooms.iter().find(|room| room.device == brick.device);
+        let room = room.ok_or_else(|| {
+            format!(
+                "device {} has a copy of the snapshot and takes no bricks now",
+                brick.device
+            )
+        })?;
+        let arbiter = wanted.is_arbiter(place);
+        let size = if arbiter {
+            brick.size
+        } else {
+            each.max(brick.size)
+        };
+        if room.free < size {
+            return Err(format!(
+                "No space: device {} has {} GiB, {} GiB are wanted",
+                room.device,
+                room.free >> 20,
+                size.div_ceil(1 << 20)
+            ));
+        }
+        Ok(Slot {
+            device: room.device.clone(),
+            node: room.node.clone(),
+            size,
+            arbiter,
+        })
+    };
+    let slots: Result<Vec<Slot>, String> = bricks.iter().enumerate().map(slot).collect();
+    let slots = slots?;
+    state.promise(&slots);
+    state.making.insert(name.clone(), id);
+    Ok(Plan {
+        record,
+        name,
+        slots: slots.into_iter().map(|slot| (new_id(), slot)).collect(),
+        width: wanted.width,
+        arbiter: wanted.arbiter,
+        from: Some((
+            snapshot.into(),
+            bricks.into_iter().map(|brick| brick.id).collect(),
+        )),
+    })
+}
+
+/// Makes a volume with a snapshot's content.
+pub(in super::super) async fn make_copy(
+    manager: &Manager,
+    create: &VolumeCreate,
+    snapshot: &str,
+    source: Source,
+) -> Result<Made, String> {
+    let plan = begin_copy(&mut manager.state(), create, snapshot, source)?;
+    make(manager, plan).await
 }
 
 /// Makes it; takes everything back if that fails.
@@ -96,6 +198,7 @@ pub(in super::super) async fn make(manager: &Manager, plan: Plan) -> Result<Made
                 name: plan.name,
                 record: plan.record,
                 bricks,
+                ..Volume::default()
             };
             state.volumes.insert(id.clone(), volume);
             Ok(Made { id })
@@ -133,39 +236,46 @@ async fn try_make(manager: &Manager, plan: &Plan) -> Result<Vec<Brick>, Trouble>
 }
 
 async fn make_bricks(manager: &Manager, plan: &Plan) -> Result<Vec<Brick>, Trouble> {
-    let work = plan.slots.iter().map(async |(id, slot)| {
-        let (agent, host) = {
-            let state = manager.state();
-            let node = state.nodes.get(&slot.node);
-            let node = node.ok_or_else(|| Trouble::Other(format!("node {} is gone", slot.node)))?;
-            let host = node.record.storage.first().cloned();
-            (node.agent.clone(), host.unwrap_or_default())
-        };
-        let record = BrickRecord {
-            id: id.clone(),
-            device: slot.device.clone(),
-            volume: plan.record.id.clone(),
-            volume_name: plan.name.clone(),
-            size: slot.size,
-            gid: u32::try_from(plan.record.gid).unwrap_or(0),
-            source: None,
-        };
-        let brick = match manager.ask(&agent, &Request::MakeBrick(record)).await? {
-            Reply::Brick(brick) => brick,
-            other => return Err(unexpected(&agent, &other)),
-        };
-        Ok(Brick {
-            info: BrickInfo {
+    let work = plan
+        .slots
+        .iter()
+        .enumerate()
+        .map(async |(place, (id, slot))| {
+            let (agent, host) = {
+                let state = manager.state();
+                let node = state.nodes.get(&slot.node);
+                let node =
+                    node.ok_or_else(|| Trouble::Other(format!("node {} is gone", slot.node)))?;
+                let host = node.record.storage.first().cloned();
+                (node.agent.clone(), host.unwrap_or_default())
+            };
+            let record = BrickRecord {
                 id: id.clone(),
-                path: brick.path,
                 device: slot.device.clone(),
-                node: slot.node.clone(),
                 volume: plan.record.id.clone(),
+                volume_name: plan.name.clone(),
                 size: slot.size,
-            },
-            host,
-        })
-    });
+                gid: u32::try_from(plan.record.gid).unwrap_or(0),
+                source: plan.from.as_ref().and_then(|(snapshot, bricks)| {
+                    Some((snapshot.clone(), bricks.get(place)?.clone()))
+                }),
+            };
+            let brick = match manager.ask(&agent, &Request::MakeBrick(record)).await? {
+                Reply::Brick(brick) => brick,
+                other => return Err(unexpected(&agent, &other)),
+            };
+            Ok(Brick {
+                info: BrickInfo {
+                    id: id.clone(),
+                    path: brick.path,
+                    device: slot.device.clone(),
+                    node: slot.node.clone(),
+                    volume: plan.record.id.clone(),
+                    size: slot.size,
+                },
+                host,
+            })
+        });
     // All of them end before anything is taken back.
     join_all(work).await.into_iter().collect()
 }

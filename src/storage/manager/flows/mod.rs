@@ -4,11 +4,13 @@
 mod grow;
 mod make;
 mod remove;
+mod snapshot;
 mod topology;
 
 pub(super) use grow::grow;
-pub(super) use make::{begin as begin_make, make};
+pub(super) use make::{begin as begin_make, make, make_copy};
 pub(super) use remove::{clear_bricks, remove, withdraw};
+pub(super) use snapshot::{drop_snapshot, forget_copies, take_snapshot};
 pub(super) use topology::{add_device, add_node, put_device, put_node, remove_device, remove_node};
 
 use std::time::Duration;

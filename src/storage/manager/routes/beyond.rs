@@ -1,15 +1,14 @@
 //! What this server can do beyond Heketi: paths below `/loods/v1`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::Manager;
+use super::super::health::health;
 use super::super::placement::SMALLEST;
-use super::super::state::Volume;
-use super::{Answer, Ask, Refusal, absent, is_id, no_path};
-use crate::storage::agent::api::Command;
-use crate::storage::gluster::{BrickHeal, BrickStatus, replies};
-use crate::storage::heketi::loods::{BrickHealth, Capacity, Health, HealthState, SnapshotList};
+use super::super::queue::End;
+use super::super::{Manager, flows, new_id};
+use super::volumes::Hold;
+use super::{Answer, Ask, Refusal, absent, is_id, no_path, spawn};
+use crate::storage::heketi::loods::{Capacity, SnapshotCreate, SnapshotList};
 
 /// `parts` stand behind `/loods/v1/`.
 pub(super) async fn answer(
@@ -33,9 +32,17 @@ pub(super) async fn answer(
             Ok(Answer::json(200, &health))
         }
         ("GET", ["capacity"]) => Ok(Answer::json(200, &capacity(manager))),
-        ("GET", ["snapshots"]) => Ok(Answer::json(200, &SnapshotList::default())),
-        ("POST", ["snapshots"]) => Err((501, "snapshots are not made by this server yet".into())),
-        ("GET" | "DELETE", ["snapshots", id]) if is_id(id) => Err(absent()),
+        ("GET", ["snapshots"]) => {
+            let snapshots = manager.state().snapshot_infos();
+            Ok(Answer::json(200, &SnapshotList { snapshots }))
+        }
+        ("POST", ["snapshots"]) => take(manager, ask),
+        ("GET", ["snapshots", id]) => {
+            let all = manager.state().snapshot_infos();
+            let found = all.into_iter().find(|info| info.id == **id);
+            Ok(Answer::json(200, &found.ok_or_else(absent)?))
+        }
+        ("DELETE", ["snapshots", id]) if is_id(id) => drop_snapshot(manager, id),
         _ => Err(no_path()),
     }
 }
@@ -59,162 +66,56 @@ fn capacity(manager: &Manager) -> Capacity {
     }
 }
 
-async fn health(manager: &Manager, volume: &Volume) -> Result<Health, String> {
-    let cluster = &volume.record.cluster;
-    let told = |error: &dyn std::fmt::Display| error.to_string();
-    let status = manager
-        .gluster(cluster, Command::Status(volume.name.clone()))
-        .await
-        .map_err(|error| told(&error))?;
-    let status = replies::status(&status).map_err(|error| told(&error))?;
-    let heals = if volume.record.durability.kind == "none" {
-        Vec::new()
-    } else {
-        let heal = manager
-            .gluster(cluster, Command::HealSummary(volume.name.clone()))
-            .await
-            .map_err(|error| told(&error))?;
-        replies::heal(&heal).map_err(|error| told(&error))?
-    };
-    Ok(judge(volume, &status, &heals))
-}
+const AT: &str = "/loods/v1/snapshots";
 
-/// The worst that two answers of glusterd tell of a volume; pure.
-fn judge(volume: &Volume, status: &[BrickStatus], heals: &[BrickHeal]) -> Health {
-    let statuses: BTreeMap<(&str, &str), &BrickStatus> = status
-        .iter()
-        .map(|brick| ((&*brick.host, &*brick.path), brick))
-        .collect();
-    let heals: BTreeMap<(&str, &str), &BrickHeal> = heals
-        .iter()
-        .map(|brick| ((&*brick.host, &*brick.path), brick))
-        .collect();
-    let bricks: Vec<BrickHealth> = volume
-        .bricks
-        .iter()
-        .map(|brick| {
-            let place = (&*brick.host, &*brick.info.path);
-            let (status, heal) = (statuses.get(&place), heals.get(&place));
-            BrickHealth {
-                id: brick.info.id.clone(),
-                host: brick.host.clone(),
-                path: brick.info.path.clone(),
-                online: status.is_some_and(|status| status.online),
-                heal_pending: heal.and_then(|heal| heal.pending).unwrap_or(0),
-                split_brain: heal.and_then(|heal| heal.split_brain).unwrap_or(0),
-                size_bytes: status.map_or(0, |status| status.size),
-                free_bytes: status.map_or(0, |status| status.free),
-            }
-        })
-        .collect();
-    let offline = bricks.iter().filter(|brick| !brick.online);
-    let offline: Vec<&str> = offline.map(|brick| &*brick.host).collect();
-    let pending: u64 = bricks.iter().map(|brick| brick.heal_pending).sum();
-    let split: u64 = bricks.iter().map(|brick| brick.split_brain).sum();
-    let (state, reason) = if split > 0 {
-        let text = format!(
-            "{split} files differ and nobody can tell which copy is right (split-brain): gluster volume heal {} info split-brain lists them",
-            volume.name
-        );
-        (HealthState::DataLoss, text)
-    } else if offline.len() > spare(volume) {
-        let text = format!("bricks do not serve on {}", offline.join(", "));
-        (HealthState::Inaccessible, text)
-    } else if !offline.is_empty() {
-        let text = format!(
-            "bricks do not serve on {}; the others do",
-            offline.join(", ")
-        );
-        (HealthState::Degraded, text)
-    } else if pending > 0 {
-        let text = format!("{pending} files wait to be healed");
-        (HealthState::Degraded, text)
-    } else {
-        (HealthState::Healthy, String::new())
-    };
-    Health {
-        state,
-        reason,
-        bricks,
+/// One of that name is the answer, whatever volume it is of: the client compares.
+fn take(manager: &Arc<Manager>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
+    let SnapshotCreate { name, volume } = ask.parse()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > 200 || !name.chars().all(plain) {
+        return Err((
+            400,
+            "name: 1 to 200 letters, digits, - and _ are wanted".into(),
+        ));
     }
-}
-
-/// Bricks of one set that may be lost while it serves on.
-fn spare(volume: &Volume) -> usize {
-    let durability = &volume.record.durability;
-    let lost = match durability.kind.as_str() {
-        "replicate" if durability.replicate.replica == 2 => 1,
-        // Quorum: more than half of three.
-        "replicate" => 1,
-        "disperse" => durability.disperse.redundancy,
-        _ => 0,
-    };
-    usize::try_from(lost).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::super::state::Brick;
-    use super::*;
-    use crate::storage::gluster::Record;
-    use crate::storage::heketi::wire::{BrickInfo, Durability, Replicate};
-
-    fn volume() -> Volume {
-        let brick = |host: &str| Brick {
-            info: BrickInfo {
-                id: host.into(),
-                path: "/b".into(),
-                ..BrickInfo::default()
-            },
-            host: host.into(),
-        };
-        Volume {
-            name: "v".into(),
-            record: Record {
-                durability: Durability {
-                    kind: "replicate".into(),
-                    replicate: Replicate { replica: 2 },
-                    ..Durability::default()
-                },
-                ..Record::default()
-            },
-            bricks: vec![brick("h1"), brick("h2")],
+    let there = manager.state().snapshot_infos();
+    if let Some(there) = there.into_iter().find(|info| info.name == name) {
+        let at = format!("{AT}/{}", there.id);
+        return spawn(manager, "snapshot", async { Ok(End::At(at)) });
+    }
+    let hold = Hold::take(manager, &volume)?;
+    let id = new_id();
+    {
+        let mut state = manager.state();
+        if state.taking.values().any(|taking| *taking == name) {
+            return Err((409, format!("snapshot {name} is being taken; ask again")));
         }
+        state.taking.insert(id.clone(), name.clone());
     }
-
-    fn status(online: [bool; 2]) -> Vec<BrickStatus> {
-        let all = ["h1", "h2"].into_iter().zip(online);
-        all.map(|(host, online)| BrickStatus {
-            host: host.into(),
-            path: "/b".into(),
-            online,
-            ..BrickStatus::default()
-        })
-        .collect()
-    }
-
-    fn heal(pending: u64, split_brain: u64) -> Vec<BrickHeal> {
-        vec![BrickHeal {
-            host: "h1".into(),
-            path: "/b".into(),
-            connected: true,
-            pending: Some(pending),
-            split_brain: Some(split_brain),
-        }]
-    }
-
-    #[test]
-    fn the_worst_is_told_with_its_reason() {
-        for (online, pending, split, state, words) in [
-            ([true, true], 0, 0, HealthState::Healthy, ""),
-            ([true, true], 3, 0, HealthState::Degraded, "3 files wait"),
-            ([false, true], 3, 0, HealthState::Degraded, "h1; the others"),
-            ([false, false], 0, 0, HealthState::Inaccessible, "h1, h2"),
-            ([true, true], 3, 1, HealthState::DataLoss, "split-brain"),
-        ] {
-            let health = judge(&volume(), &status(online), &heal(pending, split));
-            assert_eq!(health.state, state);
-            assert!(health.reason.contains(words), "{}", health.reason);
+    let begun = spawn(manager, "snapshot", {
+        let id = id.clone();
+        async move {
+            let taken = flows::take_snapshot(&hold.manager, &hold.id, &id, &name).await;
+            hold.manager.state().taking.remove(&id);
+            taken?;
+            Ok(End::At(format!("{AT}/{id}")))
         }
+    });
+    if begun.is_err() {
+        manager.state().taking.remove(&id);
     }
+    begun
+}
+
+fn drop_snapshot(manager: &Arc<Manager>, id: &str) -> Result<Answer, Refusal> {
+    let volume = match manager.state().snapshot(id) {
+        Some((volume, _)) => volume.record.id.clone(),
+        None => return Err(absent()),
+    };
+    let hold = Hold::take(manager, &volume)?;
+    let id = id.to_owned();
+    spawn(manager, "remove-snapshot", async move {
+        flows::drop_snapshot(&hold.manager, &hold.id, &id).await?;
+        Ok(End::Done)
+    })
 }

@@ -5,8 +5,16 @@ use std::sync::Arc;
 use super::super::queue::End;
 use super::super::{Manager, flows, new_id, validate};
 use super::{Answer, Ask, Refusal, absent, no_path, spawn};
-use crate::storage::heketi::loods::{ExpandFrom, VolumeFrom};
-use crate::storage::heketi::wire::VolumeList;
+use crate::storage::gluster::record;
+use crate::storage::heketi::loods::{ExpandFrom, Source, VolumeFrom};
+use crate::storage::heketi::wire::{VolumeCreate, VolumeList};
+
+/// POST /volumes/{id}/clone, as Heketi has it.
+#[derive(serde::Deserialize)]
+struct CloneRequest {
+    #[serde(default)]
+    name: String,
+}
 
 pub(super) fn answer(
     manager: &Arc<Manager>,
@@ -26,8 +34,20 @@ pub(super) fn answer(
         ("DELETE", ["volumes", id]) => remove(manager, id),
         ("POST", ["volumes", id, "expand"]) => grow(manager, ask, id),
         ("POST", ["volumes", id, "clone"]) => {
-            manager.state().volumes.get(*id).ok_or_else(absent)?;
-            Err((501, "volumes are not cloned by this server yet".into()))
+            let named: CloneRequest = ask.parse()?;
+            let size = manager
+                .state()
+                .volumes
+                .get(*id)
+                .ok_or_else(absent)?
+                .record
+                .size;
+            let create = VolumeCreate {
+                size,
+                name: named.name,
+                ..VolumeCreate::default()
+            };
+            copy_volume(manager, validate::volume(create)?, id)
         }
         _ => Err(no_path()),
     }
@@ -35,13 +55,15 @@ pub(super) fn answer(
 
 fn make(manager: &Arc<Manager>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
     let from: VolumeFrom = ask.parse()?;
-    if from.source.is_some() {
-        return Err((
-            501,
-            "volumes are not made from others by this server yet".into(),
-        ));
-    }
     let create = validate::volume(from.create)?;
+    match from.source {
+        None => make_empty(manager, create),
+        Some(Source::Snapshot(id)) => copy_snapshot(manager, create, id),
+        Some(Source::Volume(id)) => copy_volume(manager, create, &id),
+    }
+}
+
+fn make_empty(manager: &Arc<Manager>, create: VolumeCreate) -> Result<Answer, Refusal> {
     let working = Arc::clone(manager);
     spawn(manager, "create-volume", async move {
         let plan = flows::begin_make(&mut working.state(), &create, new_id(), new_id)?;
@@ -56,14 +78,56 @@ fn make(manager: &Arc<Manager>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
     })
 }
 
-/// Keeps a volume for one operation, until it is dropped.
-struct Hold {
-    manager: Arc<Manager>,
+fn copy_snapshot(
+    manager: &Arc<Manager>,
+    create: VolumeCreate,
     id: String,
+) -> Result<Answer, Refusal> {
+    manager.state().snapshot(&id).ok_or_else(absent)?;
+    let working = Arc::clone(manager);
+    spawn(manager, "create-volume", async move {
+        let source = record::Source::Snapshot(id.clone());
+        let made = flows::make_copy(&working, &create, &id, source).await?;
+        Ok(End::At(format!("/volumes/{}", made.id)))
+    })
+}
+
+/// By a snapshot that nobody is told of, and that is gone afterwards.
+fn copy_volume(
+    manager: &Arc<Manager>,
+    create: VolumeCreate,
+    volume: &str,
+) -> Result<Answer, Refusal> {
+    let hold = Hold::take(manager, volume)?;
+    let snapshot = new_id();
+    let working = Arc::clone(manager);
+    spawn(manager, "create-volume", async move {
+        let source = record::Source::Volume(hold.id.clone());
+        let name = format!("clone-{snapshot}");
+        working
+            .state()
+            .taking
+            .insert(snapshot.clone(), name.clone());
+        let taken = flows::take_snapshot(&working, &hold.id, &snapshot, &name).await;
+        working.state().taking.remove(&snapshot);
+        taken?;
+        let made = flows::make_copy(&working, &create, &snapshot, source).await;
+        let dropped = flows::drop_snapshot(&working, &hold.id, &snapshot).await;
+        if let Err(why) = dropped {
+            tracing::warn!(snapshot, why, "the snapshot of a clone is left; delete it");
+        }
+        Ok(End::At(format!("/volumes/{}", made?.id)))
+    })
+}
+
+/// Keeps a volume for one operation, until it is dropped.
+pub(super) struct Hold {
+    pub(super) manager: Arc<Manager>,
+    pub(super) id: String,
 }
 
 impl Hold {
-    fn take(manager: &Arc<Manager>, id: &str) -> Result<Self, Refusal> {
+    pub(super) fn take(manager: &Arc<Manager>, id: &str) -> Result<Self, Refusal> {
         let mut state = manager.state();
         state.volumes.get(id).ok_or_else(absent)?;
         if !state.busy.insert(id.into()) {
@@ -88,6 +152,21 @@ impl Drop for Hold {
 
 fn remove(manager: &Arc<Manager>, id: &str) -> Result<Answer, Refusal> {
     let hold = Hold::take(manager, id)?;
+    let snapshots = {
+        let state = manager.state();
+        let volume = state.volumes.get(id).ok_or_else(absent)?;
+        let names = volume.snapshots.values().map(|taken| taken.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    if !snapshots.is_empty() {
+        return Err((
+            409,
+            format!(
+                "volume {id} has snapshots ({}): they would go with it; delete them first",
+                snapshots.join(", ")
+            ),
+        ));
+    }
     spawn(manager, "delete-volume", async move {
         flows::remove(&hold.manager, &hold.id).await?;
         Ok(End::Done)
