@@ -30,7 +30,7 @@ fn the_article() {
     let read = scene.exec("two", "cat /data/upload.txt");
     assert_eq!(read.as_deref(), Ok("hello from one\n"));
     let name = volume["spec"]["csi"]["volumeAttributes"]["volume"].as_str();
-    let bricks = scene.servers.bricks(name.expect("the volume's name"));
+    let bricks = scene.gluster.bricks(name.expect("the volume's name"));
     assert_eq!(bricks.len(), 2);
     let sums: Vec<_> = bricks
         .iter()
@@ -178,7 +178,7 @@ fn fifty_claims_at_once() {
     handles.sort();
     handles.dedup();
     assert_eq!((volumes.len(), handles.len()), (50, 50));
-    let listed = scene.servers.all[0]
+    let listed = scene.gluster.servers[0]
         .shell("gluster volume list")
         .expect("a list");
     assert_eq!(listed.lines().count(), 50, "{listed}");
@@ -203,7 +203,7 @@ fn a_pod_that_is_not_given_a_volume_cannot_mount_it() {
     scene.pod("thief", "n1", "other", "sleep 3600");
     scene.wait_running("thief");
     let node = scene.cluster.node("n1");
-    let from = format!("{}:/{name}", scene.servers.all[0].host.v4);
+    let from = format!("{}:/{name}", scene.gluster.servers[0].host.v4);
     let script = format!(
         "pid=$(pgrep -f 'sleep 3600' | head -n 1); mkdir -p /run/thief; \
          timeout 20 nsenter --target=$pid --net mount.glusterfs {from} /run/thief; \

@@ -14,4 +14,3 @@ mod support;
 
 mod article;
 mod scene;
-mod servers;

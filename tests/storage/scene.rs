@@ -1,8 +1,9 @@
 //! The cluster and the storage hosts that all tests share, with Loods' storage
 //! installed, and the words that tests are written in.
 
-use crate::servers::Servers;
 use crate::support::cluster::Cluster;
+use crate::support::gluster::Gluster;
+use crate::support::node::files::pod_ranges;
 use crate::support::{tools, wait};
 use serde_json::{Value, json};
 use std::ops::Deref;
@@ -17,7 +18,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 pub struct World {
     pub cluster: Cluster,
-    pub servers: Servers,
+    pub gluster: Gluster,
     installed: bool,
 }
 
@@ -35,7 +36,7 @@ impl Deref for Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}{}", self.cluster.story(), self.servers.story());
+            eprintln!("{}{}", self.cluster.story(), self.gluster.story());
             for part in ["storage-controller", "node", "keeper"] {
                 let label = format!("component={part}");
                 let logs = [
@@ -156,7 +157,7 @@ impl Scene {
         wait::until_within(LONG * 2, "nothing is left", || {
             let volumes = self.volumes()?;
             wait::check(volumes.is_empty(), volumes)?;
-            let left = self.servers.left()?;
+            let left = self.gluster.left()?;
             wait::check(left.is_empty(), left)
         });
     }
@@ -165,10 +166,19 @@ impl Scene {
 impl World {
     fn new() -> World {
         let cluster = Cluster::start();
-        let servers = Servers::start(&cluster);
+        let nodes = cluster.nodes.iter().map(|node| node.host.v4.to_string());
+        let gluster = Gluster::start(&cluster.lab, false, nodes.collect());
+        for server in &gluster.servers {
+            // The controller asks from the pod network.
+            for (number, node) in (1..).zip(&cluster.nodes) {
+                for range in pod_ranges(number) {
+                    server.host.route(&range, &node.host);
+                }
+            }
+        }
         World {
             cluster,
-            servers,
+            gluster,
             installed: false,
         }
     }
@@ -184,7 +194,7 @@ impl World {
         apply("storage.yaml");
         apply("storage-node.yaml");
         let names = json!({"spec": {"template": {"spec": {"hostAliases": [
-            {"ip": self.servers.all[0].host.v4, "hostnames": ["gfs1"]},
+            {"ip": self.gluster.servers[0].host.v4, "hostnames": ["gfs1"]},
         ]}}}});
         self.cluster.plane.patch(
             "/apis/apps/v1/namespaces/loods-storage/deployments/loods-storage-controller",

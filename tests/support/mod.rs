@@ -16,6 +16,8 @@ pub mod cluster;
 pub mod control_plane;
 pub mod frr;
 #[cfg(feature = "storage")]
+pub mod gluster;
+#[cfg(feature = "storage")]
 pub mod heketi;
 pub mod lab;
 pub mod node;

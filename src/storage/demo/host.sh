@@ -16,9 +16,13 @@ if [ -z "$loods" ]; then
 fi
 mkdir -p "$dir/state" "$dir/glusterd"
 mount --bind "$dir/glusterd" /var/lib/glusterd
-# Bricks first: glusterd must find them mounted. And this shell stays, for a
-# first process has to collect those whose parents are gone: glusterd takes a
-# brick that nobody has collected for one that runs.
-"$loods" storage agent --listen :24100 --state "$dir/state" --tls "$tls" \
-    --allow "$dir/device" --start-glusterd > "$dir/agent.log" 2>&1 &
-wait $!
+# Bricks first: glusterd must find them mounted. And this shell stays: it starts
+# the agent again as a service manager would, and a first process has to collect
+# those whose parents are gone, since glusterd takes a brick's process that nobody
+# has collected for one that runs.
+while :; do
+    "$loods" storage agent --listen :24100 --state "$dir/state" --tls "$tls" \
+        --allow "$dir/device" --start-glusterd >> "$dir/agent.log" 2>&1 &
+    wait $! || true
+    sleep 0.2
+done

@@ -129,6 +129,7 @@ mod tests {
                 ..Record::default()
             },
             bricks: vec![brick("h1"), brick("h2")],
+            ..Volume::default()
         }
     }
 

@@ -1,0 +1,16 @@
+//! The manager and its agents on real glusterds, asked by the client that the
+//! controller uses, without Kubernetes.
+//!
+//! ```text
+//!   test ── Heketi's REST ── manager (on gfs1) ── agents, glusterds: gfs1 … gfs3
+//!   web1, web2: mount.glusterfs
+//! ```
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod demo;
+mod faults;
+mod scene;
+mod strangers;
+mod volumes;
