@@ -14,6 +14,9 @@ pub struct Claims {
     pub mark: &'static str,
 }
 
+/// Annotation: the group that a claim's volume is made with. Comes and goes with the mark.
+pub const GID: &str = "gluster.loods.io/gid";
+
 /// Namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClaimKey {
@@ -42,6 +45,8 @@ pub struct ClaimFact {
     pub deleting: bool,
     /// Our finalizer is there.
     pub marked: bool,
+    /// The group that was chosen when it was marked.
+    pub gid: Option<u32>,
     /// Both annotations name our driver.
     pub told: bool,
     /// The class: of the beta annotation, else of the spec. "" counts as one.
@@ -137,6 +142,9 @@ struct Annotations<'a> {
     beta_provisioner: Option<Text<'a>>,
     #[serde(borrow, rename = "volume.kubernetes.io/selected-node")]
     node: Option<Text<'a>>,
+    // As `GID`.
+    #[serde(borrow, rename = "gluster.loods.io/gid")]
+    gid: Option<Text<'a>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -215,6 +223,7 @@ impl Claims {
             resource_version: boxed(meta.resource_version).unwrap_or_default(),
             deleting: meta.deletion_timestamp.is_some(),
             marked: finalizers.iter().any(|name| name.0 == self.mark),
+            gid: text(&annotations.gid).parse().ok(),
             told: text(&annotations.provisioner) == self.driver
                 && text(&annotations.beta_provisioner) == self.driver,
             class: boxed(annotations.class.or(spec.storage_class_name)),

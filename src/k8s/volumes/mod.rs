@@ -56,9 +56,9 @@ pub struct VolumeWrite {
 /// A change of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimChange<'a> {
-    /// Our finalizer, and the annotations that tell who serves it.
-    Mark,
-    /// Our finalizer goes.
+    /// Our finalizer, the group of the volume, and the annotations that tell who serves it.
+    Mark(u32),
+    /// Our finalizer and the group go.
     Unmark,
     /// Status: its volume is about to grow to this.
     Resizing(&'a str),

@@ -51,7 +51,7 @@ impl Hands {
             },
             Step::Destroy { target, volume } => self.destroy(target, volume).await,
             Step::Publish(write) => self.publish(write).await,
-            Step::Mark(claim) => self.claim(claim, ClaimChange::Mark).await,
+            Step::Mark(claim, gid) => self.claim(claim, ClaimChange::Mark(*gid)).await,
             Step::Unmark(claim) => self.claim(claim, ClaimChange::Unmark).await,
             Step::Resizing(claim, size) => self.claim(claim, ClaimChange::Resizing(size)).await,
             Step::Infeasible(claim) => self.claim(claim, ClaimChange::Infeasible).await,

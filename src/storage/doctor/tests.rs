@@ -18,6 +18,7 @@ fn pending() -> ClaimFact {
         resource_version: "1".into(),
         deleting: false,
         marked: false,
+        gid: None,
         told: false,
         class: Some("gluster-heketi-external".into()),
         access_modes: vec!["ReadWriteMany".into()],

@@ -52,7 +52,11 @@ impl World {
             if published.is_some() {
                 work.looked = Looked::Absent { certain: true };
             }
-            return self.undo(key, uid, false, work);
+            let next = self.undo(key, uid, false, work);
+            if matches!(next, Next::Nothing) && !work.is_in_doubt() {
+                *work = ClaimWork::default();
+            }
+            return next;
         };
         match published {
             Some(_) if claim.marked => Next::Do(Step::Unmark(reference(&claim))),
@@ -96,35 +100,30 @@ impl World {
         if work.looked == Looked::Not {
             return find(&plan);
         }
-        if !claim.marked {
-            self.tell_beginning(claim, &plan, work);
-            return Next::Do(Step::Mark(reference(claim)));
-        }
         match &work.looked {
-            Looked::There(made) if made.gib < plan.gib => Next::Do(Step::Expand {
+            Looked::There(made) if claim.marked && made.gib < plan.gib => Next::Do(Step::Expand {
                 target: plan.target(),
                 id: made.id.clone(),
                 gib: plan.gib,
             }),
-            Looked::There(made) => Next::Do(Step::Publish(Box::new(write::volume(
-                &plan,
-                made,
-                &claim.access_modes,
-                reference(claim),
-            )))),
-            _ => self.ensure(&plan, claim, work, now),
+            Looked::There(made) if claim.marked => Next::Do(Step::Publish(Box::new(
+                write::volume(&plan, made, &claim.access_modes, reference(claim)),
+            ))),
+            Looked::Absent { .. } if claim.marked && plan.may_have(claim.gid) => {
+                work.gid = claim.gid;
+                ensure(&plan, work)
+            }
+            _ => self.mark(&plan, claim, work, now),
         }
     }
 
-    /// Orders the volume, with a group of its own.
-    fn ensure(
-        &mut self,
-        plan: &Plan,
-        claim: &ClaimFact,
-        work: &mut ClaimWork,
-        now: Instant,
-    ) -> Next {
-        if work.gid.is_none() {
+    /// Chooses a group and writes it down, before anything is made with it.
+    fn mark(&mut self, plan: &Plan, claim: &ClaimFact, work: &mut ClaimWork, now: Instant) -> Next {
+        if let Looked::There(made) = &work.looked
+            && made.gid != 0
+        {
+            work.gid = Some(made.gid);
+        } else if !plan.may_have(work.gid) {
             if self.groups_are_unsure(&plan.class_name, &claim.uid) {
                 return Next::Until(now + SETTLE);
             }
@@ -140,12 +139,9 @@ impl World {
             };
             work.gid = Some(gid);
         }
-        work.looked = Looked::Not;
+        self.tell_beginning(claim, plan, work);
         let gid = work.gid.unwrap_or_default();
-        Next::Do(Step::Ensure {
-            target: plan.target(),
-            volume: Box::new(plan.class.volume(&plan.name, plan.gib, gid)),
-        })
+        Next::Do(Step::Mark(reference(claim), gid))
     }
 
     /// Gets rid of what was begun for a claim that is gone, going, or served otherwise.
@@ -182,12 +178,8 @@ impl World {
                 pv: pv_name(uid),
             }),
             Looked::Absent { .. } => {
-                work.looked = Looked::Not;
-                let gid = *work.gid.get_or_insert(plan.class.gids.0);
-                Next::Do(Step::Ensure {
-                    target: plan.target(),
-                    volume: Box::new(plan.class.volume(&plan.name, plan.gib, gid)),
-                })
+                work.gid = work.gid.or(Some(plan.class.gids.0));
+                ensure(&plan, work)
             }
             Looked::Not => find(&plan),
         }
@@ -204,7 +196,8 @@ impl World {
     ) {
         let mut work = self.works.remove(uid).unwrap_or_default();
         work.flying = false;
-        let marked = self.claim(key, uid).is_some_and(|claim| claim.marked);
+        let held = self.claim(key, uid).filter(|claim| claim.marked);
+        let (marked, chosen) = (held.is_some(), held.and_then(|claim| claim.gid));
         if !matches!(
             outcome,
             Outcome::Failed(_) | Outcome::Stale | Outcome::Taken
@@ -213,6 +206,7 @@ impl World {
         }
         match outcome {
             Outcome::Found(Some(made)) | Outcome::Made(made) => {
+                work.gid = work.gid.or(chosen);
                 self.volume_seen(&mut work, &step, made);
             }
             Outcome::Found(None) => {
@@ -333,6 +327,16 @@ impl World {
         let claim = volume.claim.as_ref()?;
         (&*claim.uid == uid).then_some(volume)
     }
+}
+
+/// Orders the volume.
+fn ensure(plan: &Plan, work: &mut ClaimWork) -> Next {
+    let gid = work.gid.unwrap_or_default();
+    work.looked = Looked::Not;
+    Next::Do(Step::Ensure {
+        target: plan.target(),
+        volume: Box::new(plan.class.volume(&plan.name, plan.gib, gid)),
+    })
 }
 
 fn find(plan: &Plan) -> Next {

@@ -49,7 +49,9 @@ impl World {
         })))
     }
 
-    /// Groups of a class that PVs have, or that volumes will have.
+    /// Groups of a class that PVs have, or that volumes will have. A group is
+    /// written on its claim before the volume is ordered, so none is forgotten
+    /// when a new process begins.
     pub(super) fn groups(&self, class: &str) -> BTreeSet<u32> {
         let of_volumes = self
             .volumes
@@ -65,13 +67,20 @@ impl World {
                     .is_some_and(|plan| &*plan.class_name == class)
             })
             .filter_map(|work| work.gid);
-        of_volumes.chain(of_works).collect()
+        let of_claims = self
+            .claims
+            .iter()
+            .filter(|claim| claim.marked && claim.class.as_deref() == Some(class))
+            .filter_map(|claim| claim.gid);
+        of_volumes.chain(of_works).chain(of_claims).collect()
     }
 
-    /// A volume of this class was begun before we led, and its group is not known yet.
+    /// A volume of this class was begun and its group is not known yet: its claim
+    /// was marked by hand, or by a version that did not write the group.
     pub(super) fn groups_are_unsure(&self, class: &str, but: &str) -> bool {
         self.claims.iter().any(|claim| {
             claim.marked
+                && claim.gid.is_none()
                 && &*claim.uid != but
                 && claim.class.as_deref() == Some(class)
                 && self.published(&claim.uid).is_none()

@@ -44,8 +44,9 @@ pub enum Step {
         /// Its name.
         name: Box<str>,
     },
-    /// Put our finalizer and the annotations on a claim. Ends in `Claim`.
-    Mark(ClaimRef),
+    /// Put our finalizer, the group of its volume and the annotations on a claim.
+    /// Ends in `Claim`.
+    Mark(ClaimRef, u32),
     /// Make a volume, or find the one of that name. Ends in `Made`.
     Ensure {
         /// Where.
@@ -178,7 +179,7 @@ impl Step {
     pub fn name(&self) -> &'static str {
         match self {
             Step::Find { .. } => "find",
-            Step::Mark(_) => "mark",
+            Step::Mark(..) => "mark",
             Step::Ensure { .. } => "ensure",
             Step::Publish(_) => "publish",
             Step::Unmark(_) => "unmark",

@@ -130,6 +130,7 @@ impl Model {
             resource_version: "".into(),
             deleting: false,
             marked: false,
+            gid: None,
             told: false,
             class: Some(CLASS.into()),
             access_modes: vec!["ReadWriteMany".into()],
@@ -403,15 +404,19 @@ impl Model {
                 self.heketi.remove(&volume.csi.as_ref().unwrap().handle);
                 Outcome::Gone
             }
-            Step::Mark(of) => match self.claim_of(of) {
+            Step::Mark(of, gid) => match self.claim_of(of) {
                 // The API server takes no new finalizer then.
                 Some(claim) if claim.deleting && !claim.marked => Outcome::Stale,
                 _ => self.change_claim(of, |claim| {
                     claim.marked = true;
+                    claim.gid = Some(*gid);
                     claim.told = true;
                 }),
             },
-            Step::Unmark(of) => self.change_claim(of, |claim| claim.marked = false),
+            Step::Unmark(of) => self.change_claim(of, |claim| {
+                claim.marked = false;
+                claim.gid = None;
+            }),
             Step::Resizing(of, size) => self.change_claim(of, |claim| {
                 claim.allocated = size.clone();
                 claim.resize = "ControllerResizeInProgress".into();
