@@ -6,12 +6,15 @@ use expect_test::expect_file;
 
 #[test]
 fn every_command_explains_itself() {
-    for command in ["", "demo", "run", "check"] {
+    for command in ["", "demo", "run", "check", "storage controller"] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
         arguments.push("--help");
         let called = loods(&arguments, "");
         assert_eq!((called.code, called.errors.as_str()), (Some(0), ""));
-        let name = if command.is_empty() { "loods" } else { command };
+        let name = match command {
+            "" => "loods".to_owned(),
+            _ => command.replace(' ', "-"),
+        };
         expect_file![format!("help/{name}.txt")].assert_eq(&called.output);
     }
 }
