@@ -3,6 +3,7 @@
 mod controller;
 mod doctor;
 mod keeper;
+mod migrate;
 mod node;
 
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ enum Command {
     Controller(Box<controller::Args>),
     /// Say in words why a PersistentVolumeClaim is Pending.
     Doctor(doctor::Args),
+    /// Turn PersistentVolumes of the removed GlusterFS plugin into CSI ones, in place.
+    Migrate(migrate::Args),
     /// Mount volumes for the pods of one node: a CSI plugin that registers itself with the kubelet.
     Node(node::Args),
     /// Hold the FUSE processes of a node's volumes, so that an upgrade of the node plugin ends none.
@@ -38,6 +41,7 @@ pub fn run(args: Args) -> ExitCode {
     match args.command {
         Command::Controller(args) => controller::run(*args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Migrate(args) => migrate::run(args),
         Command::Node(args) => node::run(args),
         Command::Keeper(args) => keeper::run(args),
     }
