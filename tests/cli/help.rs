@@ -6,7 +6,14 @@ use expect_test::expect_file;
 
 #[test]
 fn every_command_explains_itself() {
-    for command in ["", "demo", "run", "check", "storage controller"] {
+    for command in [
+        "",
+        "demo",
+        "run",
+        "check",
+        "storage controller",
+        "storage migrate",
+    ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
         arguments.push("--help");
         let called = loods(&arguments, "");

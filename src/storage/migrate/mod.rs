@@ -123,6 +123,9 @@ impl Migration {
     }
 
     async fn carry_on(&self, name: &str, apply: bool, row: &mut Row) -> Result<(), String> {
+        if name.contains('/') || name.starts_with('.') {
+            return Err("no PersistentVolume can have such a name".into());
+        }
         let began = Instant::now();
         loop {
             let look = self.look(name).await?;
