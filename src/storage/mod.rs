@@ -17,6 +17,7 @@
 //! | [`provision`] | pure | what to do next for a claim or a volume |
 //! | [`controller`] | shell | watches claims, volumes and classes, and carries it out; CSI Controller |
 //! | [`doctor`] | both | why a claim has no volume, in words |
+//! | [`migrate`] | both | PVs of the removed plugin become CSI PVs in place |
 //! | [`csi`] | shell | messages and services of CSI; what Node and Controller have in common |
 //! | [`node`] | shell | CSI Identity and Node, registration, mounts, the mount keeper |
 //! | [`gluster`] | pure | commands of `gluster --xml` and their answers; records in volume options |
@@ -35,6 +36,7 @@ pub mod doctor;
 pub mod gluster;
 pub mod heketi;
 pub mod manager;
+pub mod migrate;
 pub mod node;
 pub mod provision;
 

@@ -14,5 +14,6 @@ mod controller;
 mod crashes;
 mod errors;
 mod many;
+mod migrate;
 mod stage;
 mod world;

@@ -14,6 +14,7 @@ pub const KEY: &str = "ADMIN_PASSWORD";
 const CLAIMS: &str = "/api/v1/namespaces/default/persistentvolumeclaims";
 const VOLUMES: &str = "/api/v1/persistentvolumes";
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
+const ENDPOINTS: &str = "/api/v1/namespaces/default/endpoints";
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/loods-storage/leases/loods-storage";
 
 pub struct Stage {
@@ -239,6 +240,7 @@ fn remove_objects(world: &World) {
     plane.delete("/api/v1/namespaces/kube-system/secrets/heketi-secret");
     plane.delete(LEASE);
     plane.delete(CLAIMS);
+    plane.delete(ENDPOINTS);
     plane.delete(VOLUMES);
     wait::until("the cluster is clean", || {
         let claims = items(plane.try_read(CLAIMS)?);

@@ -19,6 +19,7 @@ fn every_command_explains_itself() {
         "storage doctor",
         "storage keeper",
         "storage manager",
+        "storage migrate",
         "storage node",
     ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();

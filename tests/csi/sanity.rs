@@ -1,6 +1,6 @@
 //! The test suite of the specification (csi-sanity of kubernetes-csi/csi-test),
-//! on the Controller service over Heketi's API and on the real node plugin with
-//! its keeper.
+//! on the Controller service over Heketi's API, as the program serves it, and on
+//! the real node plugin with its keeper.
 //!
 //! A group of tests is left out by the suite where a capability is not
 //! announced; so what is left out is held against what we say we cannot.
@@ -9,30 +9,47 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use loods::observe::readiness::Readiness;
-use loods::storage::controller::csi::Controller;
-use loods::storage::csi::serve::Socket;
-use loods::storage::heketi::client::{Credentials, Heketi, Limits, Trust};
-use tokio_util::sync::CancellationToken;
-
 use crate::keeper::World;
 use crate::support::heketi::StandIn;
-use crate::support::tools;
+use crate::support::process::Process;
+use crate::support::{tools, wait};
 
 const KEY: &str = "adminkey-lab";
+/// A kubeconfig for a port where nothing listens.
+const NOBODY: &str = "{apiVersion: v1, kind: Config, current-context: c, \
+    clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}], \
+    users: [{name: c, user: {}}], contexts: [{name: c, context: {cluster: c, user: c}}]}";
+
+/// The controller with a CSI socket. No API server answers, and none is needed for that.
+fn controller(world: &World, server: &StandIn, socket: &Path) -> Process {
+    let write = |name: &str, text: &str| {
+        let path = world.dir().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let nobody = write("kubeconfig", NOBODY);
+    let key = write("key", &format!("{KEY}\n"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loods"));
+    command
+        .args(["storage", "controller", "--listen", "127.0.0.1:0"])
+        .args(["--manager", &server.url()])
+        .arg("--kubeconfig")
+        .arg(nobody)
+        .arg("--csi-key-file")
+        .arg(key)
+        .arg("--csi-socket")
+        .arg(socket);
+    let mut controller = Process::start(&world.host, "controller", command);
+    controller.wait("the controller listens", || {
+        wait::check(socket.exists(), "no socket")
+    });
+    controller
+}
 
 /// Runs the suite. The names of the tests that ran, and of those left out.
 async fn suite(world: &World, server: &StandIn) -> (BTreeSet<String>, BTreeSet<String>) {
-    let credentials = Credentials::new("admin", KEY.as_bytes()).expect("a key");
-    let url = server.url();
-    let heketi = Heketi::new(&url, Some(credentials), &Trust::Host, Limits::default());
     let socket = world.dir().join("controller.sock");
-    let stop = CancellationToken::new();
-    let serving = tokio::spawn(Controller::of(heketi.expect("a URL")).serve(
-        Socket::bind(&socket).expect("a socket"),
-        Readiness::default(),
-        stop.clone(),
-    ));
+    let mut controller = controller(world, server, &socket);
     let report = world.dir().join("report.xml");
     let mut command = Command::new(tools::csi_sanity());
     let flag = |name: &str, path: &Path| format!("--csi.{name}={}", path.display());
@@ -50,8 +67,8 @@ async fn suite(world: &World, server: &StandIn) -> (BTreeSet<String>, BTreeSet<S
     let output = output.expect("no panic").expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
-    stop.cancel();
-    serving.await.expect("no panic").expect("a clean end");
+    controller.terminate();
+    assert!(!socket.exists(), "the socket is left behind");
     let report = std::fs::read_to_string(&report).expect("a report");
     (named(&report, "passed"), named(&report, "skipped"))
 }

@@ -1,7 +1,9 @@
 //! `loods storage controller`: volumes for claims.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
@@ -10,9 +12,9 @@ use super::block_on;
 use crate::cli::{USAGE, listen_address};
 use crate::k8s;
 use crate::runtime::{log, signals};
-use crate::storage::class::judge_url;
-use crate::storage::controller::{self, PROVISIONERS, Settings};
-use crate::storage::heketi::client::Trust;
+use crate::storage::class::{USER, judge_url};
+use crate::storage::controller::{self, Csi, PROVISIONERS, Settings};
+use crate::storage::heketi::client::{Credentials, Heketi, Limits, Trust};
 
 /// Make a volume for every claim of a served StorageClass; run two, one is active.
 #[derive(Debug, ClapArgs)]
@@ -50,6 +52,13 @@ pub struct Args {
     /// Where to serve /metrics, /healthz and /readyz
     #[arg(long, value_name = "[ADDRESS]:PORT", value_parser = listen_address, default_value = ":7474")]
     listen: SocketAddr,
+    /// Also serve the CSI Controller service at this unix socket, for sidecars or tools of your
+    /// own; its volumes are those of --manager
+    #[arg(long, value_name = "PATH", requires = "manager")]
+    csi_socket: Option<PathBuf>,
+    /// File with the admin key of --manager, for --csi-socket; without it, no token is sent
+    #[arg(long, value_name = "FILE", requires = "csi_socket")]
+    csi_key_file: Option<PathBuf>,
     /// Kubeconfig file; without it, the service account of the pod
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -63,10 +72,53 @@ pub struct Args {
 
 const AFTER_HELP: &str = "\
 SIGTERM ends it within two seconds; what is on its way then, the next one finishes.
-kubectl describe pvc tells what became of a claim, and why.";
+kubectl describe pvc tells what became of a claim, and why.
+
+Claims need no CSI Controller: --csi-socket is for those who make volumes without claims (Nomad, a
+sidecar of another cluster). It answers in every replica, leader or not, and one socket serves one
+manager. Do not point csi-provisioner at it for the classes that are served here.";
+
+/// Octets of a key file that are read.
+const KEY_LIMIT: u64 = 64 * 1024;
 
 fn url(text: &str) -> Result<Box<str>, String> {
     judge_url(text).map_err(|trouble| format!("{trouble}; write for example http://manager:8080"))
+}
+
+/// What --csi-socket asks for.
+fn csi(args: &Args, trust: &Trust) -> Result<Option<Csi>, String> {
+    let (Some(socket), Some(manager)) = (&args.csi_socket, &args.manager) else {
+        return Ok(None);
+    };
+    let credentials = match &args.csi_key_file {
+        None => None,
+        Some(path) => Some(
+            key(path)
+                .and_then(|key| Credentials::new(USER, &key).map_err(|error| error.to_string()))
+                .map_err(|error| format!("--csi-key-file {}: {error}", path.display()))?,
+        ),
+    };
+    let heketi = Heketi::new(manager, credentials, trust, Limits::default());
+    Ok(Some(Csi {
+        socket: socket.clone(),
+        heketi: heketi.map_err(|error| format!("--manager: {error}"))?,
+    }))
+}
+
+/// The key in a file, without the line break that an editor leaves.
+fn key(path: &Path) -> Result<Vec<u8>, String> {
+    let mut key = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(KEY_LIMIT + 1).read_to_end(&mut key));
+    read.map_err(|error| error.to_string())?;
+    if key.len() as u64 > KEY_LIMIT {
+        return Err(format!("more than {KEY_LIMIT} octets are no key"));
+    }
+    let end = key.trim_ascii_end().len();
+    key.truncate(end);
+    match key.is_empty() {
+        true => Err("it is empty; put the manager's admin key into it".into()),
+        false => Ok(key),
+    }
 }
 
 /// Runs until told to stop.
@@ -75,6 +127,8 @@ pub fn run(args: Args) -> ExitCode {
         eprintln!("error: --log-level {error}");
         return ExitCode::from(USAGE);
     }
+    // Fails only where a provider is there already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let trust = match args
         .heketi_ca
         .as_deref()
@@ -86,6 +140,13 @@ pub fn run(args: Args) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    let csi = match csi(&args, &trust) {
+        Ok(csi) => csi,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(USAGE);
+        }
+    };
     let settings = Settings {
         namespace: args.namespace,
         instance: args.pod_name,
@@ -94,9 +155,8 @@ pub fn run(args: Args) -> ExitCode {
         trust,
         in_flight: args.in_flight.into(),
         listen: args.listen,
+        csi,
     };
-    // Fails only where a provider is there already, which serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     block_on(async {
         let stop = signals::stop_on_signal();
         let client = k8s::connect(args.kubeconfig.as_deref(), "storage-controller")

@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod keeper;
 mod manager;
+mod migrate;
 mod node;
 
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Command {
     Controller(Box<controller::Args>),
     /// Say in words why a PersistentVolumeClaim is Pending.
     Doctor(doctor::Args),
+    /// Turn PersistentVolumes of the removed GlusterFS plugin into CSI ones, in place.
+    Migrate(migrate::Args),
     /// Mount volumes for the pods of one node: a CSI plugin that registers itself with the kubelet.
     Node(node::Args),
     /// Run on a storage host, as root: makes bricks and calls gluster, for the manager alone.
@@ -54,6 +57,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Certificates(args) => certificates::run(&args),
         Command::Manager(args) => manager::run(args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Migrate(args) => migrate::run(args),
         Command::Node(args) => node::run(args),
         Command::Keeper(args) => keeper::run(args),
     }

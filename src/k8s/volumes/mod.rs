@@ -9,6 +9,7 @@ mod look;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -19,6 +19,7 @@ mod hands;
 mod page;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::heketi::client::{Limits, Trust};
+use super::csi::serve::{Socket, SocketError};
+use super::heketi::client::{Heketi, Limits, Trust};
 use super::provision::{FINALIZER, Fact, MARK, Options};
 use super::{DRIVER, IN_TREE};
 use crate::k8s::events::{EventSink, Reporter};
@@ -71,12 +73,29 @@ pub struct Settings {
     pub in_flight: usize,
     /// Where /metrics, /healthz and /readyz are served.
     pub listen: SocketAddr,
+    /// The CSI Controller service, for those who bring their own provisioner.
+    pub csi: Option<Csi>,
+}
+
+/// Where CSI is served, and whose volumes.
+#[derive(Clone, Debug)]
+pub struct Csi {
+    /// The unix socket.
+    pub socket: PathBuf,
+    /// The one server that calls are about.
+    pub heketi: Heketi,
 }
 
 /// A part that everything rests on is gone: better a restart than half a life.
 #[derive(Debug, thiserror::Error)]
-#[error("the {0} ended by itself, and with it this process")]
-pub struct Ended(&'static str);
+pub enum Ended {
+    /// A task.
+    #[error("the {0} ended by itself, and with it this process")]
+    Part(&'static str),
+    /// The socket of CSI cannot be made.
+    #[error("--csi-socket: {0}")]
+    Socket(#[from] SocketError),
+}
 
 /// Runs until `stop`.
 pub async fn run(settings: Settings, client: Client, stop: CancellationToken) -> Result<(), Ended> {
@@ -85,6 +104,7 @@ pub async fn run(settings: Settings, client: Client, stop: CancellationToken) ->
         set: JoinSet::new(),
         client: client.clone(),
         counters: Arc::default(),
+        last: vec!["Lease"],
     };
     let readiness = Readiness::default();
     readiness.expect(LISTED);
@@ -92,6 +112,9 @@ pub async fn run(settings: Settings, client: Client, stop: CancellationToken) ->
     let (led, release) = parts.election(&settings);
     let events = parts.events(&settings);
     let figures = Arc::new(page::Figures::default());
+    if let Some(csi) = &settings.csi {
+        parts.csi(csi, stop.clone())?;
+    }
 
     let calls = Calls {
         client,
@@ -129,7 +152,7 @@ pub async fn run(settings: Settings, client: Client, stop: CancellationToken) ->
     let result = tokio::select! {
         biased;
         () = stop.cancelled() => Ok(()),
-        ended = parts.set.join_next() => Err(Ended(match ended {
+        ended = parts.set.join_next() => Err(Ended::Part(match ended {
             Some(Ok(name)) => name,
             // The panic's own message is in the log already.
             Some(Err(_)) | None => "part that failed above",
@@ -162,6 +185,8 @@ struct Parts {
     set: JoinSet<&'static str>,
     client: Client,
     counters: Arc<Counters>,
+    /// Those that a clean stop waits for.
+    last: Vec<&'static str>,
 }
 
 impl Parts {
@@ -242,11 +267,29 @@ impl Parts {
         sink
     }
 
-    /// Waits for the desk and the Lease; watches and Events never end by themselves.
+    /// Answers whether it leads or not, and whether the API server does: what a
+    /// call asks for is between its caller and the manager.
+    fn csi(&mut self, csi: &Csi, stop: CancellationToken) -> Result<(), SocketError> {
+        let socket = Socket::bind(&csi.socket)?;
+        tracing::info!(socket = %csi.socket.display(), manager = csi.heketi.url(), "serving CSI Controller");
+        self.last.push("CSI socket");
+        let service = csi::Controller::of(csi.heketi.clone());
+        self.set.spawn(async move {
+            if let Err(error) = service.serve(socket, Readiness::default(), stop).await {
+                tracing::error!("the CSI socket failed: {error}");
+            }
+            "CSI socket"
+        });
+        Ok(())
+    }
+
+    /// Waits for the desk, the Lease and CSI; watches and Events never end by themselves.
     async fn goodbye(mut self) {
         let goodbye = async {
             while let Some(ended) = self.set.join_next().await {
-                if matches!(ended, Ok("Lease")) {
+                self.last
+                    .retain(|name| !matches!(ended, Ok(done) if done == *name));
+                if self.last.is_empty() {
                     return;
                 }
             }
