@@ -5,9 +5,6 @@ use serde::de::IgnoredAny;
 
 use super::{Subject, Text, boxed, missing, text};
 
-/// The annotation that goes with the mark.
-pub const GROUP: &str = "gluster.loods.io/gid";
-
 /// All PersistentVolumeClaims, as a provisioner of this name sees them.
 #[derive(Clone, Debug)]
 pub struct Claims {
@@ -16,6 +13,9 @@ pub struct Claims {
     /// The finalizer that holds a claim while its volume is made.
     pub mark: &'static str,
 }
+
+/// Annotation: the group that a claim's volume is made with. Comes and goes with the mark.
+pub const GID: &str = "gluster.loods.io/gid";
 
 /// Namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +45,7 @@ pub struct ClaimFact {
     pub deleting: bool,
     /// Our finalizer is there.
     pub marked: bool,
-    /// The group that its volume will have, noted with the mark: annotation [`GROUP`].
+    /// The group that was chosen when it was marked.
     pub gid: Option<u32>,
     /// Both annotations name our driver.
     pub told: bool,
@@ -142,7 +142,7 @@ struct Annotations<'a> {
     beta_provisioner: Option<Text<'a>>,
     #[serde(borrow, rename = "volume.kubernetes.io/selected-node")]
     node: Option<Text<'a>>,
-    // GROUP
+    // As `GID`.
     #[serde(borrow, rename = "gluster.loods.io/gid")]
     gid: Option<Text<'a>>,
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ClaimChange, VolumeChange, VolumeWrite};
-use crate::k8s::objects::{Claims, GROUP, Volumes};
+use crate::k8s::objects::{Claims, GID, Volumes};
 
 pub(super) fn volume(write: &VolumeWrite, volumes: &Volumes) -> Value {
     json!({
@@ -74,15 +74,15 @@ pub(super) fn claim_change(
         ClaimChange::Mark(gid) => {
             let mut metadata = finalizer(uid, claims.mark, true);
             metadata["annotations"] = json!({
+                GID: gid.to_string(),
                 "volume.kubernetes.io/storage-provisioner": claims.driver,
                 "volume.beta.kubernetes.io/storage-provisioner": claims.driver,
-                GROUP: gid.to_string(),
             });
             ("", json!({"metadata": metadata}))
         }
         ClaimChange::Unmark => {
             let mut metadata = finalizer(uid, claims.mark, false);
-            metadata["annotations"] = json!({GROUP: null});
+            metadata["annotations"] = json!({GID: null});
             ("", json!({"metadata": metadata}))
         }
         ClaimChange::Resizing(size) => status(json!({

@@ -90,7 +90,7 @@ async fn patches_name_the_uid_and_touch_nothing_else() {
             .collect(),
     );
     for change in [
-        ClaimChange::Mark(2000),
+        ClaimChange::Mark(2001),
         ClaimChange::Unmark,
         ClaimChange::Resizing("3Gi"),
         ClaimChange::Infeasible,
@@ -123,13 +123,13 @@ async fn patches_name_the_uid_and_touch_nothing_else() {
             "{line}"
         );
     }
-    assert!(all[0].1.contains(r#""gluster.loods.io/gid":"2000""#));
-    assert!(all[1].1.contains(r#""gluster.loods.io/gid":null"#));
     assert!(
         all[1]
             .1
             .contains(r#""$deleteFromPrimitiveList/finalizers":["d.example/mark"]"#)
     );
+    assert!(all[0].1.contains(r#""gluster.loods.io/gid":"2001""#));
+    assert!(all[1].1.contains(r#""gluster.loods.io/gid":null"#));
     assert!(all[4].1.contains(r#""$patch":"delete""#));
 }
 

@@ -52,7 +52,11 @@ impl World {
             if published.is_some() {
                 work.looked = Looked::Absent { certain: true };
             }
-            return self.undo(key, uid, false, work);
+            let next = self.undo(key, uid, false, work);
+            if matches!(next, Next::Nothing) && !work.is_in_doubt() {
+                *work = ClaimWork::default();
+            }
+            return next;
         };
         match published {
             Some(_) if claim.marked => Next::Do(Step::Unmark(reference(&claim))),
@@ -96,76 +100,48 @@ impl World {
         if work.looked == Looked::Not {
             return find(&plan);
         }
-        if !claim.marked {
-            let Some(gid) = self.group(&plan, claim, work) else {
-                return self.no_group(&plan, claim, work, now);
-            };
-            self.tell_beginning(claim, &plan, work);
-            return Next::Do(Step::Mark(reference(claim), gid));
-        }
         match &work.looked {
-            Looked::There(made) if made.gib < plan.gib => Next::Do(Step::Expand {
+            Looked::There(made) if claim.marked && made.gib < plan.gib => Next::Do(Step::Expand {
                 target: plan.target(),
                 id: made.id.clone(),
                 gib: plan.gib,
             }),
-            Looked::There(made) => Next::Do(Step::Publish(Box::new(write::volume(
-                &plan,
-                made,
-                &claim.access_modes,
-                reference(claim),
-            )))),
-            _ => self.ensure(&plan, claim, work, now),
+            Looked::There(made) if claim.marked => Next::Do(Step::Publish(Box::new(
+                write::volume(&plan, made, &claim.access_modes, reference(claim)),
+            ))),
+            Looked::Absent { .. } if claim.marked && plan.may_have(claim.gid) => {
+                work.gid = claim.gid;
+                ensure(&plan, work)
+            }
+            _ => self.mark(&plan, claim, work, now),
         }
     }
 
-    /// Orders the volume, with the group that the claim tells of.
-    fn ensure(
-        &mut self,
-        plan: &Plan,
-        claim: &ClaimFact,
-        work: &mut ClaimWork,
-        now: Instant,
-    ) -> Next {
-        let Some(gid) = self.group(plan, claim, work) else {
-            return self.no_group(plan, claim, work, now);
-        };
-        if claim.gid != Some(gid) {
-            return Next::Do(Step::Mark(reference(claim), gid));
+    /// Chooses a group and writes it down, before anything is made with it.
+    fn mark(&mut self, plan: &Plan, claim: &ClaimFact, work: &mut ClaimWork, now: Instant) -> Next {
+        if let Looked::There(made) = &work.looked
+            && made.gid != 0
+        {
+            work.gid = Some(made.gid);
+        } else if !plan.may_have(work.gid) {
+            if self.groups_are_unsure(&plan.class_name, &claim.uid) {
+                return Next::Until(now + SETTLE);
+            }
+            let taken = self.groups(&plan.class_name);
+            let Some(gid) = gids::lowest_free(plan.class.gids, &taken) else {
+                let (low, high) = plan.class.gids;
+                self.tell(words::failed(&reference(claim), &format!(
+                    "all groups from gidMin {low} to gidMax {high} of StorageClass {} are taken; delete volumes, or make a class with more",
+                    plan.class_name
+                )));
+                work.retry.failed(now, true, None, 0.0);
+                return work.retry.until(now).map_or(Next::Nothing, Next::Until);
+            };
+            work.gid = Some(gid);
         }
-        work.looked = Looked::Not;
-        Next::Do(Step::Ensure {
-            target: plan.target(),
-            volume: Box::new(plan.class.volume(&plan.name, plan.gib, gid)),
-        })
-    }
-
-    /// The group of a claim's volume: the one that was noted with the mark, or
-    /// a new one. It is noted before a volume is ordered, since one that is being
-    /// made is told of by nobody else after a restart.
-    fn group(&self, plan: &Plan, claim: &ClaimFact, work: &mut ClaimWork) -> Option<u32> {
-        if work.gid.is_none() {
-            let taken = self.groups(&plan.class_name, &claim.uid);
-            let noted = claim.gid.filter(|gid| !taken.contains(gid));
-            work.gid = noted.or_else(|| gids::lowest_free(plan.class.gids, &taken));
-        }
-        work.gid
-    }
-
-    fn no_group(
-        &mut self,
-        plan: &Plan,
-        claim: &ClaimFact,
-        work: &mut ClaimWork,
-        now: Instant,
-    ) -> Next {
-        let (low, high) = plan.class.gids;
-        self.tell(words::failed(&reference(claim), &format!(
-            "all groups from gidMin {low} to gidMax {high} of StorageClass {} are taken; delete volumes, or make a class with more",
-            plan.class_name
-        )));
-        work.retry.failed(now, true, None, 0.0);
-        work.retry.until(now).map_or(Next::Nothing, Next::Until)
+        self.tell_beginning(claim, plan, work);
+        let gid = work.gid.unwrap_or_default();
+        Next::Do(Step::Mark(reference(claim), gid))
     }
 
     /// Gets rid of what was begun for a claim that is gone, going, or served otherwise.
@@ -202,12 +178,8 @@ impl World {
                 pv: pv_name(uid),
             }),
             Looked::Absent { .. } => {
-                work.looked = Looked::Not;
-                let gid = *work.gid.get_or_insert(plan.class.gids.0);
-                Next::Do(Step::Ensure {
-                    target: plan.target(),
-                    volume: Box::new(plan.class.volume(&plan.name, plan.gib, gid)),
-                })
+                work.gid = work.gid.or(Some(plan.class.gids.0));
+                ensure(&plan, work)
             }
             Looked::Not => find(&plan),
         }
@@ -224,7 +196,8 @@ impl World {
     ) {
         let mut work = self.works.remove(uid).unwrap_or_default();
         work.flying = false;
-        let marked = self.claim(key, uid).is_some_and(|claim| claim.marked);
+        let held = self.claim(key, uid).filter(|claim| claim.marked);
+        let (marked, chosen) = (held.is_some(), held.and_then(|claim| claim.gid));
         if !matches!(
             outcome,
             Outcome::Failed(_) | Outcome::Stale | Outcome::Taken
@@ -233,6 +206,7 @@ impl World {
         }
         match outcome {
             Outcome::Found(Some(made)) | Outcome::Made(made) => {
+                work.gid = work.gid.or(chosen);
                 self.volume_seen(&mut work, &step, made);
             }
             Outcome::Found(None) => {
@@ -353,6 +327,16 @@ impl World {
         let claim = volume.claim.as_ref()?;
         (&*claim.uid == uid).then_some(volume)
     }
+}
+
+/// Orders the volume.
+fn ensure(plan: &Plan, work: &mut ClaimWork) -> Next {
+    let gid = work.gid.unwrap_or_default();
+    work.looked = Looked::Not;
+    Next::Do(Step::Ensure {
+        target: plan.target(),
+        volume: Box::new(plan.class.volume(&plan.name, plan.gib, gid)),
+    })
 }
 
 fn find(plan: &Plan) -> Next {

@@ -13,7 +13,7 @@
 //!   Find by name --> Mark the claim --> Ensure the volume --> Publish the PV --> Unmark
 //! ```
 //!
-//! What makes it safe is said in four sentences.
+//! What makes it safe is said in five sentences.
 //!
 //! - The volume's name follows from the claim's uid, and before anything is
 //!   made the name is looked up: there is never a second one.
@@ -30,8 +30,13 @@
 //! Back from a PV: Destroy the volume, Remove the PV, Release its finalizer,
 //! again in an order in which every beginning can be repeated.
 //!
+//! - The volume's group is chosen before the claim is marked and written with
+//!   the mark, so a new process knows the groups of volumes that are being made.
+//!
 //! Nothing about a claim is believed that the claim's owner could have written:
 //! which Heketi is asked, and with which Secret, comes from the class or the PV.
+//! The group is believed if it is one of the class's: a pod may choose its groups
+//! anyway, and mounts no more volumes for it.
 
 mod claim;
 mod gids;

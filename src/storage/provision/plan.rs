@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::work::Plan;
+use super::work::{Looked, Plan};
 use super::world::World;
 use crate::k8s::objects::ClaimFact;
 use crate::storage::class::{self, Class, Faults, claim::Asked, volume_name};
@@ -49,19 +49,15 @@ impl World {
         })))
     }
 
-    /// Groups of a class that PVs have, or that volumes of other claims than this
-    /// one will have.
-    pub(super) fn groups(&self, class: &str, but: &str) -> BTreeSet<u32> {
+    /// Groups of a class that PVs have, or that volumes will have. A group is
+    /// written on its claim before the volume is ordered, so none is forgotten
+    /// when a new process begins.
+    pub(super) fn groups(&self, class: &str) -> BTreeSet<u32> {
         let of_volumes = self
             .volumes
             .iter()
             .filter(|volume| &*volume.class == class)
             .filter_map(|volume| volume.gid);
-        let of_claims = self
-            .claims
-            .iter()
-            .filter(|claim| claim.class.as_deref() == Some(class) && &*claim.uid != but)
-            .filter_map(|claim| claim.gid);
         let of_works = self
             .works
             .values()
@@ -71,6 +67,29 @@ impl World {
                     .is_some_and(|plan| &*plan.class_name == class)
             })
             .filter_map(|work| work.gid);
-        of_volumes.chain(of_claims).chain(of_works).collect()
+        let of_claims = self
+            .claims
+            .iter()
+            .filter(|claim| claim.marked && claim.class.as_deref() == Some(class))
+            .filter_map(|claim| claim.gid);
+        of_volumes.chain(of_works).chain(of_claims).collect()
+    }
+
+    /// A volume of this class was begun and its group is not known yet: its claim
+    /// was marked by hand, or by a version that did not write the group.
+    pub(super) fn groups_are_unsure(&self, class: &str, but: &str) -> bool {
+        self.claims.iter().any(|claim| {
+            claim.marked
+                && claim.gid.is_none()
+                && &*claim.uid != but
+                && claim.class.as_deref() == Some(class)
+                && self.published(&claim.uid).is_none()
+                // A mark put on by hand on a claim that cannot be served.
+                && matches!(self.plan(claim), Ok(Some(_)))
+                && self
+                    .works
+                    .get(&claim.uid)
+                    .is_none_or(|work| work.looked == Looked::Not && work.gid.is_none())
+        })
     }
 }

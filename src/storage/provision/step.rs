@@ -44,8 +44,8 @@ pub enum Step {
         /// Its name.
         name: Box<str>,
     },
-    /// Put our finalizer on a claim, and annotations: who serves it, and the group
-    /// of its volume. Ends in `Claim`.
+    /// Put our finalizer, the group of its volume and the annotations on a claim.
+    /// Ends in `Claim`.
     Mark(ClaimRef, u32),
     /// Make a volume, or find the one of that name. Ends in `Made`.
     Ensure {

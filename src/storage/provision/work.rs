@@ -31,6 +31,13 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// A group was chosen, and it is one of the class's: a claim's owner may
+    /// have written what stands in its annotation.
+    pub(super) fn may_have(&self, gid: Option<u32>) -> bool {
+        let (low, high) = self.class.gids;
+        gid.is_some_and(|gid| (low..=high).contains(&gid))
+    }
+
     pub(super) fn target(&self) -> Target {
         Target {
             url: self.class.url.clone(),

@@ -409,8 +409,8 @@ impl Model {
                 Some(claim) if claim.deleting && !claim.marked => Outcome::Stale,
                 _ => self.change_claim(of, |claim| {
                     claim.marked = true;
-                    claim.told = true;
                     claim.gid = Some(*gid);
+                    claim.told = true;
                 }),
             },
             Step::Unmark(of) => self.change_claim(of, |claim| {
