@@ -56,7 +56,7 @@ fn an_agent_or_glusterd_that_dies_while_a_volume_is_made_leaves_one_or_none() {
         let (server, program) = [(0, "agent"), (1, "agent"), (1, "glusterd")][round % 3];
         let server = &scene.gluster.servers[server];
         match program {
-            "agent" => server.shell("pkill -9 -f 'storage agent' || true"),
+            "agent" => server.shell("pkill -9 -f '[s]torage agent' || true"),
             _ => server.shell("pkill -9 -x glusterd; sleep 1; glusterd"),
         }
         .expect("a process is killed");
@@ -125,7 +125,8 @@ fn a_host_that_is_cut_off_is_waited_for_briefly_and_heals_unaided() {
         "a host cut off: writers waited {:.1} s",
         stalled.as_secs_f64()
     );
-    assert!(stalled < Duration::from_secs(20), "{stalled:?}");
+    // Gluster notices after one to two ping-timeouts, which are 10 s.
+    assert!(stalled < Duration::from_secs(30), "{stalled:?}");
     wait::until_within(Duration::from_secs(90), "it heals unaided", || {
         let healed = away.shell(&format!("cat {path}/file"))?;
         wait::check(healed == "before\nmeanwhile\n", healed)

@@ -42,6 +42,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::heketi::token::Keys;
@@ -53,6 +54,9 @@ use state::State;
 const LOOK: Duration = Duration::from_secs(60);
 /// The same while a host has not been seen yet.
 const LOOK_SOON: Duration = Duration::from_secs(2);
+
+/// Between a failed operation and the look for what it left.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What the user asked for.
 pub struct Settings {
@@ -97,6 +101,10 @@ pub(crate) struct Manager {
     allow: Vec<Box<str>>,
     state: Mutex<State>,
     queue: Mutex<Queue>,
+    /// True from the end of the first look on: before, names and ids are not known.
+    looked: watch::Sender<bool>,
+    /// Something may be left: look again soon.
+    doubt: Notify,
 }
 
 impl Manager {
@@ -111,6 +119,8 @@ impl Manager {
             allow,
             state: Mutex::default(),
             queue: Mutex::default(),
+            looked: watch::Sender::new(false),
+            doubt: Notify::new(),
         }
     }
 
@@ -197,7 +207,14 @@ async fn look_around(
             let left = topology_file::load(&manager, wanted).await;
             topology = left;
         }
+        manager.looked.send_replace(true);
         let soon = missing || topology.is_some();
-        tokio::time::sleep(if soon { LOOK_SOON } else { LOOK }).await;
+        let pause = if soon { LOOK_SOON } else { LOOK };
+        if tokio::time::timeout(pause, manager.doubt.notified())
+            .await
+            .is_ok()
+        {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 }

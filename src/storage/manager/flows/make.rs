@@ -8,7 +8,7 @@ use super::super::{new_id, validate};
 use super::{Manager, Trouble, clear_bricks, unexpected, withdraw};
 use crate::storage::agent::api::{BrickRecord, Command, Reply, Request, VolumeLayout};
 use crate::storage::gluster::record::Source;
-use crate::storage::gluster::{Record, SnapshotBrick};
+use crate::storage::gluster::{self, Record, SnapshotBrick, replies};
 use crate::storage::heketi::wire::{BrickInfo, VolumeCreate};
 
 /// A volume that is to be made, with a place for each brick.
@@ -223,8 +223,7 @@ async fn try_make(manager: &Manager, plan: &Plan) -> Result<Vec<Brick>, Trouble>
     if let Err(trouble) = &done {
         tracing::warn!(volume = &*plan.name, %trouble, "a volume is not made; what was begun is removed");
         // What cannot be removed now is found again by `rebuild`.
-        let nothing = withdraw(manager, &plan.record.cluster, &plan.name).await;
-        if nothing.is_ok() {
+        if take_back(manager, plan).await.is_ok() {
             let bricks = plan
                 .slots
                 .iter()
@@ -233,6 +232,44 @@ async fn try_make(manager: &Manager, plan: &Plan) -> Result<Vec<Brick>, Trouble>
         }
     }
     done
+}
+
+/// Removes the volume from glusterd if it is this one: the name may belong to
+/// one that an earlier life of the manager had ordered.
+async fn take_back(manager: &Manager, plan: &Plan) -> Result<(), Trouble> {
+    let cluster = &plan.record.cluster;
+    match in_glusterd(manager, cluster, &plan.name).await? {
+        Some(volume) if is_of(plan, &volume) => withdraw(manager, cluster, &plan.name).await,
+        _ => Ok(()),
+    }
+}
+
+/// A volume as glusterd has it; `None`: it has none of that name.
+async fn in_glusterd(
+    manager: &Manager,
+    cluster: &str,
+    name: &str,
+) -> Result<Option<gluster::Volume>, Trouble> {
+    match manager
+        .gluster(cluster, Command::Info(Some(name.into())))
+        .await
+    {
+        Ok(text) => {
+            let mut volumes = replies::info(&text)?.into_iter();
+            Ok(volumes.find(|volume| volume.name == name))
+        }
+        Err(trouble) if trouble.is_not_found() => Ok(None),
+        Err(trouble) => Err(trouble),
+    }
+}
+
+/// Whether it consists of the bricks that were made for this plan.
+fn is_of(plan: &Plan, volume: &gluster::Volume) -> bool {
+    volume.bricks.iter().all(|brick| {
+        let mut parts = brick.path.split('/');
+        let id = parts.find_map(|part| part.strip_prefix("brick_"));
+        plan.slots.iter().any(|(own, _)| Some(own.as_str()) == id)
+    })
 }
 
 async fn make_bricks(manager: &Manager, plan: &Plan) -> Result<Vec<Brick>, Trouble> {
@@ -305,7 +342,17 @@ async fn make_volume(manager: &Manager, plan: &Plan, bricks: &[Brick]) -> Result
             .collect(),
         force: false,
     };
-    manager.gluster(cluster, Command::Create(layout)).await?;
+    match manager.gluster(cluster, Command::Create(layout)).await {
+        Ok(_) => {}
+        // Perhaps the answer to the first try was lost.
+        Err(trouble) if trouble.is_there_already() => {
+            let there = in_glusterd(manager, cluster, &plan.name).await?;
+            if !there.is_some_and(|volume| is_of(plan, &volume)) {
+                return Err(trouble);
+            }
+        }
+        Err(trouble) => return Err(trouble),
+    }
     let options = options(manager, plan);
     manager
         .gluster(cluster, Command::Set(plan.name.clone(), options))

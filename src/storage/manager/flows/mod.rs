@@ -49,6 +49,10 @@ impl Trouble {
             _ => false,
         }
     }
+
+    fn is_there_already(&self) -> bool {
+        matches!(self, Trouble::Gluster(error) if error.kind == Kind::AlreadyExists)
+    }
 }
 
 impl Manager {

@@ -6,6 +6,7 @@ mod topology;
 mod volumes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,6 +39,9 @@ pub(super) struct Answer {
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
 }
+
+/// How long a request waits for the first look at all hosts.
+const FIRST_LOOK: Duration = Duration::from_secs(20);
 
 const JSON: &str = "application/json; charset=UTF-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -122,6 +126,9 @@ pub(super) async fn answer(manager: &Arc<Manager>, ask: Ask<'_>) -> Answer {
     {
         return Answer::error(404, "Invalid path or request");
     }
+    if parts != ["hello"] && !has_looked(manager).await {
+        return Answer::error(429, "Server busy. Retry operation later.");
+    }
     let done = match parts[..] {
         ["hello"] => Ok(Answer {
             status: 200,
@@ -143,6 +150,14 @@ pub(super) async fn answer(manager: &Arc<Manager>, ask: Ask<'_>) -> Answer {
         _ => operations::answer(manager, &ask, &parts),
     };
     done.unwrap_or_else(|(status, text)| Answer::error(status, &text))
+}
+
+/// Waits for the first look at all hosts: before it a volume that is there would
+/// be answered as absent, and one of its name be made.
+async fn has_looked(manager: &Manager) -> bool {
+    let mut looked = manager.looked.subscribe();
+    let looking = looked.wait_for(|looked| *looked);
+    tokio::time::timeout(FIRST_LOOK, looking).await.is_ok()
 }
 
 fn poll(manager: &Manager, id: &str) -> Answer {
@@ -180,6 +195,7 @@ fn spawn(
         };
         if let End::Failed(text) = &end {
             tracing::warn!(kind, text, "an operation failed");
+            manager.doubt.notify_one();
         }
         manager.queue().end(&id, end);
     });
