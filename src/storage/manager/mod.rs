@@ -33,6 +33,8 @@ mod rebuild;
 mod routes;
 mod server;
 pub mod state;
+#[cfg(test)]
+mod tests;
 mod topology_file;
 pub mod validate;
 
