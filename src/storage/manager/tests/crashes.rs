@@ -1,6 +1,9 @@
 //! Every operation, with each call going wrong in each way.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+
+use futures::FutureExt;
 
 use super::acts::{ALL, Act};
 use super::hosts::{Hosts, Luck};
@@ -51,6 +54,8 @@ fn check_kept(act: Act, before: &Known, now: &Known, told: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn whatever_call_goes_wrong_nothing_leaks_and_the_next_manager_ends_it() {
+    // All that fail are told, not the first alone: they show what they have in common.
+    let mut failures = Vec::new();
     for act in ALL {
         let hosts = Hosts::new(3, 40);
         let life = Life::settled(&hosts).await;
@@ -61,13 +66,20 @@ async fn whatever_call_goes_wrong_nothing_leaks_and_the_next_manager_ends_it() {
         for luck in LUCKS {
             for at in 0.. {
                 *hosts.world() = prepared.clone();
-                if !one(act, &hosts, &before, luck, at).await {
-                    assert!(at > 0, "{act:?} asks nobody");
-                    break;
+                let case = one(act, &hosts, &before, luck, at);
+                match AssertUnwindSafe(case).catch_unwind().await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        assert!(at > 0, "{act:?} asks nobody");
+                        break;
+                    }
+                    Err(_) => failures.push(format!("{act:?}, call {at} {luck:?}")),
                 }
+                assert!(at < 100, "{act:?} never ends");
             }
         }
     }
+    assert!(failures.is_empty(), "{failures:#?}");
 }
 
 /// Answers whether the operation came as far as to that call.
