@@ -35,6 +35,7 @@ impl World {
             }
             Request::MakeBrick(record) => host.make_brick(record),
             Request::GrowBrick { id, size } => host.grow_brick(id, *size),
+            Request::MarkBrick { id, settled } => host.mark_brick(id, *settled),
             Request::RemoveBrick { id } => self.remove_brick(name, id),
             Request::SnapshotBricks { bricks, snapshot } => host.copy_bricks(bricks, snapshot),
             Request::RemoveSnapshot { snapshot } => {
@@ -55,6 +56,9 @@ impl World {
         let Some(device) = devices.find(|device| device.bricks.contains_key(id)) else {
             return Reply::Done;
         };
+        if device.bricks[id].record.settled {
+            return failed(FailureKind::Busy, format!("brick {id} is settled"));
+        }
         let path = format!("{}/brick_{id}/brick", device.record.name);
         let place = (host.storage.clone(), path);
         let mut volumes = self.pools.get(&host.pool).into_iter().flatten();
@@ -136,6 +140,18 @@ impl Host {
             }
             brick.record.size = brick.record.size.max(size);
         }
+        Reply::Done
+    }
+
+    fn mark_brick(&mut self, id: &str, settled: bool) -> Reply {
+        let mut devices = self.devices.values_mut();
+        let Some(brick) = devices.find_map(|device| device.bricks.get_mut(id)) else {
+            return failed(
+                FailureKind::NotFound,
+                format!("brick {id} is not on this host"),
+            );
+        };
+        brick.record.settled = settled;
         Reply::Done
     }
 
