@@ -36,6 +36,8 @@ pub struct World {
     pub hosts: BTreeMap<String, Host>,
     /// Volumes of each pool of peers, by name.
     pub pools: BTreeMap<u32, BTreeMap<String, Volume>>,
+    /// What is still under way, and after how many more calls it ends.
+    pub slow: Vec<(u32, String, Request)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -102,6 +104,10 @@ pub enum Luck {
     Lost,
     /// It happens, and the manager gives up waiting.
     Late,
+    /// The manager gives up waiting, and it happens some calls later.
+    Slow,
+    /// The manager dies, and it happens when the next one has begun.
+    DiesDuring,
     /// The manager dies, and nothing happens.
     DiesBefore,
     /// It happens, and the manager dies.
@@ -129,6 +135,28 @@ impl Hosts {
 
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is still under way ends.
+    pub fn end_slow(&self) {
+        let mut world = self.world();
+        for (_, host, request) in std::mem::take(&mut world.slow) {
+            world.answer(&host, &request);
+        }
+    }
+
+    /// One call's time goes by.
+    fn pass(&self) {
+        let mut world = self.world();
+        let (ended, slow) = std::mem::take(&mut world.slow)
+            .into_iter()
+            .partition(|(left, ..)| *left == 0);
+        world.slow = slow;
+        world.slow.iter_mut().for_each(|(left, ..)| *left -= 1);
+        let ended: Vec<(u32, String, Request)> = ended;
+        for (_, host, request) in ended {
+            world.answer(&host, &request);
+        }
     }
 
     /// The volume of this name, in whatever pool.
@@ -236,11 +264,16 @@ impl Line {
         if self.is_dead() {
             return std::future::pending().await;
         }
+        self.hosts.pass();
         lock(&self.asked).push((host.into(), request.clone()));
         let luck = lock(&self.lucks).pop_front().unwrap_or(Luck::Good);
         let unreachable = || AgentError::Unreachable {
             host: host.into(),
             why: "luck".into(),
+        };
+        let late = |calls| {
+            let slow = (calls, host.to_owned(), request.clone());
+            self.hosts.world().slow.push(slow);
         };
         let happens = || self.hosts.world().answer(host, request);
         match luck {
@@ -258,15 +291,20 @@ impl Line {
                 let _ = happens();
                 return Err(unreachable());
             }
-            Luck::Late => {
-                let _ = happens();
+            Luck::Late | Luck::Slow => {
+                match luck {
+                    Luck::Late => drop(happens()),
+                    _ => late(3),
+                }
                 let limit = std::time::Duration::from_secs(1);
                 let host = host.into();
                 return Err(AgentError::TimedOut { host, limit });
             }
-            Luck::DiesBefore | Luck::DiesAfter => {
-                if luck == Luck::DiesAfter {
-                    let _ = happens();
+            Luck::DiesBefore | Luck::DiesAfter | Luck::DiesDuring => {
+                match luck {
+                    Luck::DiesAfter => drop(happens()),
+                    Luck::DiesDuring => late(8),
+                    _ => {}
                 }
                 self.dead.send_replace(true);
                 return std::future::pending().await;

@@ -2,7 +2,7 @@
 //!
 //! | as it is found | what was interrupted | what is done |
 //! |---|---|---|
-//! | without a record, never started, on bricks of ours | its making | it goes |
+//! | without a record, not started, on bricks of ours that are not settled | its making | it goes |
 //! | with its record, never started | its making | it is started |
 //! | stopped, its bricks not settled | its removal, which a client must order again | it is started |
 //! | stopped, its bricks settled | nothing: somebody stopped it | nothing |
@@ -151,7 +151,7 @@ fn known_brick(
     }
 }
 
-/// A volume without a record: ours if its bricks are, and then never started.
+/// A volume without a record: ours if its bricks are, and then it never served.
 pub(super) async fn unfinished(
     manager: &Manager,
     cluster: &str,
@@ -166,11 +166,13 @@ pub(super) async fn unfinished(
             && !state.making.contains_key(&volume.name)
             && bricks.iter().all(|(_, brick)| {
                 let record = &brick.record;
-                record.volume_name == volume.name && !state.in_hand(&record.volume)
+                record.volume_name == volume.name
+                    && !record.settled
+                    && !state.in_hand(&record.volume)
             })
     };
-    // One that was started may hold something: it is left to people.
-    if !ours || volume.state != VolumeState::Created {
+    // One that serves may hold something: it is left to people.
+    if !ours || volume.state == VolumeState::Started {
         return;
     }
     tracing::info!(

@@ -243,6 +243,7 @@ pub(super) fn check(hosts: &Hosts, life: &Life, told: &str) {
     assert_eq!(state.volumes.len(), ids.len(), "{told}: {ids:?}");
     let bricks = world.bricks();
     for (host, path, brick) in &bricks {
+        assert!(brick.record.settled, "{told}: {host}:{path} is not settled");
         let place = (host.clone(), path.clone());
         assert!(
             in_volumes.contains(&place),
