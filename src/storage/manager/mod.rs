@@ -158,19 +158,29 @@ fn host_of(agent: &str) -> &str {
 
 /// 32 hexadecimal digits that nobody had before.
 fn new_id() -> String {
-    use ring::rand::SecureRandom;
     use std::fmt::Write;
-    let mut octets = [0; 16];
-    // Without random numbers there was no TLS, and so no agent either.
-    ring::rand::SystemRandom::new()
-        .fill(&mut octets)
-        .expect("the system has random numbers");
-    octets.iter().fold(String::new(), |mut id, octet| {
+    random().iter().fold(String::new(), |mut id, octet| {
         // Writing to a String cannot fail.
         let _ = write!(id, "{octet:02x}");
         id
     })
 }
+
+#[cfg(not(test))]
+fn random() -> [u8; 16] {
+    use ring::rand::SecureRandom;
+    let mut octets = [0; 16];
+    // Without random numbers there was no TLS, and so no agent either.
+    ring::rand::SystemRandom::new()
+        .fill(&mut octets)
+        .expect("the system has random numbers");
+    octets
+}
+
+// The order of ids decides in which order things are done: a case that failed
+// must fail again.
+#[cfg(test)]
+use tests::random;
 
 /// Serves until `stop`.
 ///

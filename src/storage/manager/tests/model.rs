@@ -201,6 +201,7 @@ proptest! {
     fn what_clients_were_told_holds_whatever_goes_wrong(
         steps in proptest::collection::vec(steps(), 1..25)
     ) {
+        super::begin_row();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
