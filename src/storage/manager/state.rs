@@ -87,6 +87,9 @@ pub struct State {
     pub making: BTreeMap<String, String>,
     /// Ids of volumes that an operation works on: one at a time.
     pub busy: BTreeSet<String>,
+    /// Ids of volumes whose removal was ordered: until a look has found one of
+    /// them still there, nobody may count on it.
+    pub leaving: BTreeSet<String>,
     /// Ids of snapshots that no volume tells of yet, and their names.
     pub taking: BTreeMap<String, String>,
     /// Ids of bricks that hold a volume which glusterd does not have.

@@ -24,9 +24,11 @@ pub(in super::super) async fn mark(
             .nodes
             .get(&node)
             .map(|node| node.agent.clone());
-        let Some(agent) = agent else {
-            return Ok(());
-        };
+        let agent = agent.ok_or_else(|| {
+            Trouble::Other(format!(
+                "the host of brick {id} has not been seen yet: name its agent in --agents, and have it run"
+            ))
+        })?;
         let request = Request::MarkBrick { id, settled };
         match manager.ask(&agent, &request).await.map_err(Trouble::from) {
             Err(trouble) if !trouble.is_not_found() => Err(trouble),

@@ -13,12 +13,14 @@ pub(in super::super) async fn remove(manager: &Manager, id: &str) -> Result<(), 
     let Some(volume) = known else {
         return Ok(());
     };
+    manager.state().leaving.insert(id.into());
     take_down(manager, &volume)
         .await
         .map_err(|trouble| trouble.to_string())?;
     let left = clear_bricks(manager, places(&volume.bricks)).await;
     let mut state = manager.state();
     state.volumes.remove(id);
+    state.leaving.remove(id);
     // The room of a brick that its host still has comes back when it is gone.
     let gone = volume
         .bricks

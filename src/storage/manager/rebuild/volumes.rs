@@ -52,7 +52,11 @@ pub(super) async fn take(
         bricks: bricks.collect(),
         snapshots: snapshots(volume),
     };
-    manager.state().volumes.insert(id.clone(), taken.clone());
+    {
+        let mut state = manager.state();
+        state.leaving.remove(&id);
+        state.volumes.insert(id, taken.clone());
+    }
     finish(manager, volume, &taken, found).await;
 }
 
@@ -208,6 +212,7 @@ pub(super) fn forget_absent(manager: &Manager, cluster: &str, all: &[gluster::Vo
     });
     let gone: Vec<String> = gone.map(|(id, _)| id.clone()).collect();
     for id in gone {
+        state.leaving.remove(&id);
         if let Some(volume) = state.volumes.remove(&id) {
             tracing::warn!(
                 volume = &*volume.name,

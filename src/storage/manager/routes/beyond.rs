@@ -22,6 +22,13 @@ pub(super) async fn answer(
             let name = ask.query.strip_prefix("name=").ok_or_else(no_path)?;
             let state = manager.state();
             let found = state.volume_named(name).ok_or_else(absent)?;
+            // Whoever asks by name would take it for the one that is wanted.
+            if state.leaving.contains(&found.record.id) {
+                return Err((
+                    429,
+                    format!("volume {name} is being removed; ask again later"),
+                ));
+            }
             let info = state.volume_info(&found.record.id).ok_or_else(absent)?;
             Ok(Answer::json(200, &info))
         }
