@@ -118,11 +118,7 @@ async fn volumes(manager: &Manager, cluster: &str, hosts: &[(String, Host)]) -> 
         let volumes = state.making.values().chain(&state.busy).cloned();
         (volumes.collect(), state.taking.keys().cloned().collect())
     };
-    let text = manager
-        .gluster(cluster, Command::Info(None))
-        .await
-        .map_err(|trouble| trouble.to_string())?;
-    let all = replies::info(&text).map_err(|error| error.to_string())?;
+    let all = list(manager, cluster, hosts).await?;
     let found = found(cluster, hosts);
     let mut in_glusterd = BTreeSet::new();
     // What is being taken now was in `taking`, or is told of by now.
@@ -160,6 +156,32 @@ async fn volumes(manager: &Manager, cluster: &str, hosts: &[(String, Host)]) -> 
         clear_bricks(manager, left).await;
     }
     Ok(())
+}
+
+/// The volumes of a cluster. A glusterd that has lost its state, or was detached,
+/// knows none, and has no peers: what it says is not taken for the truth.
+async fn list(
+    manager: &Manager,
+    cluster: &str,
+    hosts: &[(String, Host)],
+) -> Result<Vec<gluster::Volume>, String> {
+    let told = |error: &dyn std::fmt::Display| error.to_string();
+    let of_cluster = |host: &Host| {
+        host.node
+            .as_ref()
+            .is_some_and(|node| node.cluster == cluster)
+    };
+    let wanted = hosts.iter().filter(|(_, host)| of_cluster(host)).count();
+    let pool = manager.gluster(cluster, Command::PoolList).await;
+    let pool = replies::pool(&pool.map_err(|error| told(&error))?).map_err(|error| told(&error))?;
+    if pool.len() < wanted {
+        return Err(format!(
+            "glusterd has {} peers, itself among them, and the cluster has {wanted} hosts: has it lost its state?",
+            pool.len()
+        ));
+    }
+    let text = manager.gluster(cluster, Command::Info(None)).await;
+    replies::info(&text.map_err(|error| told(&error))?).map_err(|error| told(&error))
 }
 
 /// Removes copies that no volume tells of: their taking was interrupted, or

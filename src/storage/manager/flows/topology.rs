@@ -85,17 +85,21 @@ pub(in super::super) async fn remove_node(manager: &Manager, id: &str) -> Result
         (node, peer)
     };
     let told = |trouble: String| format!("node {id} is not removed: {trouble}");
-    if let (Some(peer), Some(storage)) = (peer, node.record.storage.first()) {
-        manager
-            .gluster_at(&peer, Command::PeerDetach(storage.clone()))
-            .await
-            .map_err(|trouble| told(trouble.to_string()))?;
-    }
+    // The host's record first: a host whose glusterd knows no volumes any more
+    // must not be asked for those of its cluster.
     manager
         .ask(&node.agent, &Request::PutNode(None))
         .await
         .map_err(|error| told(error.to_string()))?;
     manager.state().nodes.remove(id);
+    if let (Some(peer), Some(storage)) = (peer, node.record.storage.first()) {
+        manager
+            .gluster_at(&peer, Command::PeerDetach(storage.clone()))
+            .await
+            .map_err(|trouble| {
+                format!("node {id} is removed, but is still a peer of Gluster's: {trouble}; run gluster peer detach {storage}")
+            })?;
+    }
     Ok(())
 }
 
