@@ -36,7 +36,14 @@ pub enum Request {
         /// In KiB.
         size: u64,
     },
-    /// Removes a brick and all that is in it.
+    /// Says whether a brick may hold what somebody needs: see [`BrickRecord::settled`].
+    MarkBrick {
+        /// Its id.
+        id: String,
+        /// What to write.
+        settled: bool,
+    },
+    /// Removes a brick and all that is in it; refused while it is settled.
     RemoveBrick {
         /// Its id.
         id: String,
@@ -200,6 +207,11 @@ pub struct BrickRecord {
     pub gid: u32,
     /// Begin with the content of a brick as a snapshot has it: (snapshot, brick).
     pub source: Option<(String, String)>,
+    /// Its volume serves, so that it may hold the only copy of something. Taken
+    /// back before the volume is removed: a glusterd that forgot its volumes is
+    /// no reason to remove their bricks.
+    #[serde(default)]
+    pub settled: bool,
 }
 
 /// A brick as an agent finds it.

@@ -61,6 +61,7 @@ pub(super) async fn make(
         // It may have grown since.
         let same = BrickRecord {
             size: record.size,
+            settled: record.settled,
             ..found.clone()
         };
         if same != *record || found.size < record.size {
@@ -222,6 +223,19 @@ pub(super) async fn grow(
         BrickKind::Directory => Ok(()),
         BrickKind::Loop => loops::grow(&place.image(), &place.mount(), size).await,
     }
+}
+
+/// Writes whether a brick may hold what somebody needs.
+pub(super) fn mark(
+    device: &DeviceRecord,
+    record: BrickRecord,
+    settled: bool,
+) -> Result<(), Failure> {
+    if record.settled == settled {
+        return Ok(());
+    }
+    let file = place(device, &record.id).record();
+    files::save(&file, &BrickRecord { settled, ..record })
 }
 
 /// Removes a brick and all that is in it, whatever there is of it.

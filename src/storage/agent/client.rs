@@ -173,7 +173,9 @@ fn time_limit(request: &Request) -> Duration {
             command::time_limit(command) * 2 + Duration::from_secs(10)
         }
         Request::Look => Duration::from_secs(60),
-        Request::PutNode(_) | Request::RemoveDevice { .. } => Duration::from_secs(30),
+        Request::PutNode(_) | Request::RemoveDevice { .. } | Request::MarkBrick { .. } => {
+            Duration::from_secs(30)
+        }
         Request::PutDevice(_) | Request::SnapshotBricks { .. } | Request::RemoveSnapshot { .. } => {
             Duration::from_secs(120)
         }

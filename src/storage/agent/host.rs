@@ -155,6 +155,7 @@ impl Agent {
             }
             Request::MakeBrick(record) => self.make(record).await,
             Request::GrowBrick { id, size } => self.grow(&id, size).await,
+            Request::MarkBrick { id, settled } => self.mark(&id, settled).await,
             Request::RemoveBrick { id } => self.remove(&id).await,
             Request::SnapshotBricks { bricks, snapshot } => self.snapshot(bricks, &snapshot).await,
             Request::RemoveSnapshot { snapshot } => {
@@ -215,6 +216,15 @@ impl Agent {
         Ok(Reply::Done)
     }
 
+    async fn mark(&self, id: &str, settled: bool) -> Result<Reply, Failure> {
+        let not_here = || Failure::not_found(format!("brick {id} is not on this host"));
+        let (device, _) = self.devices.find(id)?.ok_or_else(not_here)?;
+        let _device = self.lock(&device.id).await;
+        let brick = devices::brick(&device, id)?.ok_or_else(not_here)?;
+        bricks::mark(&device, brick.record, settled)?;
+        Ok(Reply::Done)
+    }
+
     async fn remove(&self, id: &str) -> Result<Reply, Failure> {
         let Some((device, _)) = self.devices.find(id)? else {
             return Ok(Reply::Done);
@@ -224,6 +234,12 @@ impl Agent {
             return Ok(Reply::Done);
         };
         // Whoever asks should know; but what is removed is somebody's only copy.
+        if brick.record.settled {
+            return Err(Failure::busy(format!(
+                "brick {id} holds volume {}: it goes with the volume alone",
+                brick.record.volume_name
+            )));
+        }
         for volume in glusterd::volumes().await? {
             if volume.bricks.iter().any(|known| known.path == brick.path) {
                 return Err(Failure::busy(format!(

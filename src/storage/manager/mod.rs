@@ -12,9 +12,10 @@
 //! in an order in which every beginning can be repeated or undone:
 //!
 //! - make: bricks, each with the record of its volume; the volume in glusterd;
-//!   its options, the record among them, at once; start. So a volume without
-//!   its record never started, and holds nothing.
-//! - remove: stop, delete in glusterd, then bricks.
+//!   its options, the record among them, at once; start; then its bricks are
+//!   marked as settled. So a volume without its record never started, and holds
+//!   nothing.
+//! - remove: that mark is taken back; stop, delete in glusterd, then bricks.
 //!
 //! There is no database: [`rebuild`] asks the agents at the start, finishes a
 //! volume that only lacks its start, and removes what an interrupted make or
@@ -33,6 +34,8 @@ mod rebuild;
 mod routes;
 mod server;
 pub mod state;
+#[cfg(test)]
+mod tests;
 mod topology_file;
 pub mod validate;
 
@@ -105,6 +108,8 @@ pub(crate) struct Manager {
     looked: watch::Sender<bool>,
     /// Something may be left: look again soon.
     doubt: Notify,
+    /// Held while peers come or go.
+    peering: tokio::sync::Mutex<()>,
 }
 
 impl Manager {
@@ -121,6 +126,7 @@ impl Manager {
             queue: Mutex::default(),
             looked: watch::Sender::new(false),
             doubt: Notify::new(),
+            peering: tokio::sync::Mutex::default(),
         }
     }
 

@@ -2,8 +2,10 @@
 
 use futures::future::join_all;
 
-use super::{Manager, PAUSE, TRIES, Trouble};
+use super::super::state::Volume;
+use super::{Manager, PAUSE, TRIES, Trouble, mark, places};
 use crate::storage::agent::api::{Command, Request};
+use crate::storage::gluster::Record;
 
 /// Removes a volume that is known.
 pub(in super::super) async fn remove(manager: &Manager, id: &str) -> Result<(), String> {
@@ -11,14 +13,10 @@ pub(in super::super) async fn remove(manager: &Manager, id: &str) -> Result<(), 
     let Some(volume) = known else {
         return Ok(());
     };
-    withdraw(manager, &volume.record.cluster, &volume.name)
+    take_down(manager, &volume)
         .await
         .map_err(|trouble| trouble.to_string())?;
-    let bricks = volume.bricks.iter().map(|brick| {
-        let info = &brick.info;
-        (info.id.clone(), info.node.clone())
-    });
-    let left = clear_bricks(manager, bricks).await;
+    let left = clear_bricks(manager, places(&volume.bricks)).await;
     let mut state = manager.state();
     state.volumes.remove(id);
     // The room of a brick that its host still has comes back when it is gone.
@@ -28,6 +26,22 @@ pub(in super::super) async fn remove(manager: &Manager, id: &str) -> Result<(), 
         .filter(|brick| !left.contains(&brick.info.id));
     state.give_back(gone.map(|brick| (&*brick.info.device, brick.info.size)));
     Ok(())
+}
+
+/// From here on its bricks are nobody's only copy. If it stays nevertheless, a
+/// look starts it again and settles them.
+async fn take_down(manager: &Manager, volume: &Volume) -> Result<(), Trouble> {
+    let (cluster, name) = (&volume.record.cluster, &volume.name);
+    let there = manager.in_glusterd(cluster, name).await?;
+    mark(manager, places(&volume.bricks), false).await?;
+    let record = there.map(|there| Record::decode(&there.options));
+    match record {
+        // Somebody deleted it by hand, and made another of its name.
+        Some(Ok(other)) if other.as_ref().map(|other| &other.id) != Some(&volume.record.id) => {
+            Ok(())
+        }
+        _ => withdraw(manager, cluster, name).await,
+    }
 }
 
 /// Stops and deletes a volume in glusterd. One that is not there is as good.
