@@ -39,6 +39,7 @@ fn one_volume_whatever_happens(blow: impl Fn(&mut Scene, usize)) {
         let listed = scene.gluster.servers[0].shell("gluster volume list");
         assert_eq!(listed, Ok(format!("{name}\n")), "at {moment} ms");
         scene.remove(&volume.id);
+        scene.gluster.forget_ghosts();
         scene.wait_nothing_left();
     }
 }
