@@ -133,6 +133,23 @@ impl Gluster {
         gluster
     }
 
+    /// A host more, of no cluster yet, that the manager finds by its name, and
+    /// that serves its bricks under `storage` too.
+    pub fn add_server(&mut self, lab: &Lab, name: &str, number: u8, storage: &str) -> Server {
+        let host = lab.host(name, number);
+        let address = format!("{storage}/32");
+        host.run("ip", &["address", "add", &address, "dev", "lo"]);
+        run(Command::new(&self.loods)
+            .args(["storage", "certificates", "--out"])
+            .arg(&self.tls)
+            .arg(name));
+        let names = self.servers[0].host.dir.join("hosts");
+        std::fs::write(&names, format!("{} {name}\n", host.v4)).expect("names");
+        let bind = format!("mount --bind {} /etc/hosts", names.display());
+        self.servers[0].shell(&bind).expect("the manager's names");
+        Server::start(&host, false, &[&self.loods, &self.tls.join(name)])
+    }
+
     /// Where the manager serves.
     pub fn url(&self) -> String {
         format!("http://{}:8080", self.servers[0].host.v4)
@@ -178,9 +195,14 @@ impl Gluster {
     /// Everything of volumes that is on the hosts: volumes, bricks, copies of
     /// snapshots, loop devices.
     pub fn left(&self) -> Result<Vec<String>, String> {
-        let volumes = self.servers[0].shell("gluster volume list 2>/dev/null || true")?;
-        let mut left: Vec<String> = volumes.lines().map(Into::into).collect();
+        let mut left: Vec<String> = Vec::new();
         for server in &self.servers {
+            let volumes = server.shell("gluster volume list 2>/dev/null || true")?;
+            left.extend(
+                volumes
+                    .lines()
+                    .map(|name| format!("{}: {name}", server.host.name)),
+            );
             let device = server.device().display().to_string();
             let names = server.shell(&format!("ls {device}"))?;
             let names = names
@@ -213,8 +235,12 @@ impl Gluster {
 fn start_manager(servers: &[Server], loods: &Path, tls: &Path, allow: &[String]) -> Process {
     let first = &servers[0].host;
     let agents: Vec<String> = servers.iter().map(|it| it.host.v4.to_string()).collect();
-    let mut command = first.command(loods);
+    // With the files of its host, and no process between it and us.
+    let mut command = Command::new("nsenter");
     command
+        .arg(format!("--target={}", servers[0].process.first_child()))
+        .args(["--mount", "--net", "--"])
+        .arg(loods)
         .args(["storage", "manager", "--listen", ":8080"])
         .args(["--agents", &agents.join(",")])
         .arg("--tls")

@@ -66,7 +66,8 @@ fn make(manager: &Arc<Manager>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
 fn make_empty(manager: &Arc<Manager>, create: VolumeCreate) -> Result<Answer, Refusal> {
     let working = Arc::clone(manager);
     spawn(manager, "create-volume", async move {
-        let plan = flows::begin_make(&mut working.state(), &create, new_id(), new_id)?;
+        let plan = flows::begin_make(&mut working.state(), &create, new_id(), new_id);
+        let plan = plan.map_err(|why| format!("Failed to allocate new volume: {why}"))?;
         let made = flows::make(&working, plan).await?;
         if create.durability.kind == "replicate" && validate::wanted(&create).width == 2 {
             tracing::warn!(
