@@ -37,6 +37,23 @@ impl Done {
     pub(super) fn worked(&self) -> bool {
         matches!(self, Done::At(_) | Done::Answered(_))
     }
+
+    /// The id at the end of the path.
+    #[track_caller]
+    pub(super) fn id(&self) -> String {
+        let Done::At(path) = self else {
+            panic!("nothing was made: {self:?}");
+        };
+        path.rsplit('/').next().expect("an id").to_owned()
+    }
+
+    #[track_caller]
+    pub(super) fn refused(&self) -> (u16, &str) {
+        let Done::Refused(status, text) = self else {
+            panic!("it was not refused: {self:?}");
+        };
+        (*status, text)
+    }
 }
 
 impl Life {
