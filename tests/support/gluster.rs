@@ -143,6 +143,12 @@ impl Gluster {
         self.manager.kill();
     }
 
+    /// A new one, that knows nothing; volumes are for these addresses from now on.
+    pub fn start_manager_for(&mut self, allow: Vec<String>) {
+        self.allow = allow;
+        self.start_manager();
+    }
+
     /// A new one, that knows nothing.
     pub fn start_manager(&mut self) {
         self.manager = start_manager(&self.servers, &self.loods, &self.tls, &self.allow);

@@ -36,8 +36,22 @@ pub enum Request {
         /// In KiB.
         size: u64,
     },
+    /// Marks a brick for removal, or takes the mark away: what is marked may go
+    /// once glusterd no longer has it.
+    MarkBrick {
+        /// Its id.
+        id: String,
+        /// Whether it may go.
+        doomed: bool,
+    },
     /// Removes a brick and all that is in it.
     RemoveBrick {
+        /// Its id.
+        id: String,
+    },
+    /// Removes a brick that nobody asks for: one that holds files and is not
+    /// marked stays, and the answer is [`FailureKind::Invalid`].
+    SweepBrick {
         /// Its id.
         id: String,
     },
@@ -177,8 +191,18 @@ pub struct Device {
     pub reflink: bool,
     /// Its bricks.
     pub bricks: Vec<Brick>,
-    /// Ids of snapshots that have a copy here.
-    pub snapshots: Vec<String>,
+    /// Copies of its bricks in snapshots.
+    pub copies: Vec<BrickCopy>,
+}
+
+/// A brick as a snapshot has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BrickCopy {
+    /// Id of the snapshot.
+    pub snapshot: String,
+    /// Id of the brick.
+    pub brick: String,
 }
 
 /// What the manager says of a brick; kept beside it in `brick_<id>.json`, so
@@ -200,6 +224,9 @@ pub struct BrickRecord {
     pub gid: u32,
     /// Begin with the content of a brick as a snapshot has it: (snapshot, brick).
     pub source: Option<(String, String)>,
+    /// Its volume is being removed: it may go once glusterd no longer has it.
+    #[serde(default)]
+    pub doomed: bool,
 }
 
 /// A brick as an agent finds it.

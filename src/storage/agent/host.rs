@@ -155,7 +155,9 @@ impl Agent {
             }
             Request::MakeBrick(record) => self.make(record).await,
             Request::GrowBrick { id, size } => self.grow(&id, size).await,
-            Request::RemoveBrick { id } => self.remove(&id).await,
+            Request::MarkBrick { id, doomed } => self.mark(&id, doomed).await,
+            Request::RemoveBrick { id } => self.remove(&id, bricks::Which::Any).await,
+            Request::SweepBrick { id } => self.remove(&id, bricks::Which::Spare).await,
             Request::SnapshotBricks { bricks, snapshot } => self.snapshot(bricks, &snapshot).await,
             Request::RemoveSnapshot { snapshot } => {
                 name::id(&snapshot)?;
@@ -215,7 +217,15 @@ impl Agent {
         Ok(Reply::Done)
     }
 
-    async fn remove(&self, id: &str) -> Result<Reply, Failure> {
+    async fn mark(&self, id: &str, doomed: bool) -> Result<Reply, Failure> {
+        if let Some((device, _)) = self.devices.find(id)? {
+            let _device = self.lock(&device.id).await;
+            bricks::mark(&device, id, doomed)?;
+        }
+        Ok(Reply::Done)
+    }
+
+    async fn remove(&self, id: &str, which: bricks::Which) -> Result<Reply, Failure> {
         let Some((device, _)) = self.devices.find(id)? else {
             return Ok(Reply::Done);
         };
@@ -231,6 +241,9 @@ impl Agent {
                     volume.name
                 )));
             }
+        }
+        if which == bricks::Which::Spare {
+            bricks::check_spare(&device, &brick.record).await?;
         }
         bricks::remove(&device, id).await?;
         Ok(Reply::Done)

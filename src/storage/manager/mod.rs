@@ -101,7 +101,7 @@ pub(crate) struct Manager {
     allow: Vec<Box<str>>,
     state: Mutex<State>,
     queue: Mutex<Queue>,
-    /// True from the end of the first look on: before, names and ids are not known.
+    /// True once a look has found all volumes: before, names and ids are not known.
     looked: watch::Sender<bool>,
     /// Something may be left: look again soon.
     doubt: Notify,
@@ -131,6 +131,27 @@ impl Manager {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every address that may mount volumes of a cluster.
+    fn allowed(&self, cluster: &str) -> Vec<String> {
+        let hosts = self.state().storage_hosts(cluster).into_iter();
+        hosts
+            .chain(self.allow.iter().map(ToString::to_string))
+            .collect()
+    }
+
+    /// An agent cannot be reached: nothing is placed there until a look finds
+    /// it again, which is tried soon.
+    fn note_away(&self, agent: &str, error: &str) {
+        if self.state().set_away(agent) {
+            tracing::warn!(
+                agent,
+                error,
+                "a storage host is away: nothing is placed on it"
+            );
+            self.doubt.notify_one();
+        }
     }
 
     /// Where the agent of a host listens.
@@ -202,13 +223,15 @@ async fn look_around(
     mut topology: Option<topology_file::Topology>,
 ) {
     loop {
-        let missing = rebuild::look(&manager, &seeds).await;
+        let looked = rebuild::look(&manager, &seeds).await;
         if let Some(wanted) = topology.take() {
             let left = topology_file::load(&manager, wanted).await;
             topology = left;
         }
-        manager.looked.send_replace(true);
-        let soon = missing || topology.is_some();
+        if looked.whole {
+            manager.looked.send_replace(true);
+        }
+        let soon = looked.missing || topology.is_some();
         let pause = if soon { LOOK_SOON } else { LOOK };
         if tokio::time::timeout(pause, manager.doubt.notified())
             .await

@@ -87,6 +87,8 @@ pub struct State {
     pub busy: BTreeSet<String>,
     /// Ids of snapshots that no volume tells of yet, and their names.
     pub taking: BTreeMap<String, String>,
+    /// Ids of bricks of no volume that their hosts keep, since they hold files.
+    pub kept: BTreeSet<String>,
 }
 
 impl State {
@@ -101,6 +103,12 @@ impl State {
         let mut nodes = self.nodes_of(cluster);
         let there = |node: &&Node| node.there && node.record.state == "online";
         nodes.find(there).map(|node| node.agent.clone())
+    }
+
+    /// Notes that an agent does not answer; whether that is new.
+    pub fn set_away(&mut self, agent: &str) -> bool {
+        let nodes = self.nodes.values_mut().filter(|node| node.agent == agent);
+        nodes.fold(false, |new, node| new | std::mem::take(&mut node.there))
     }
 
     /// Every address or name under which bricks of a cluster are served.

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use super::super::placement::{self, Slot};
 use super::super::state::{Brick, State, Volume};
 use super::super::{new_id, validate};
-use super::{Manager, Trouble, clear_bricks, unexpected, withdraw};
+use super::{Manager, Trouble, clear_bricks, doom_bricks, unexpected, withdraw};
 use crate::storage::agent::api::{BrickRecord, Command, Reply, Request, VolumeLayout};
 use crate::storage::gluster::record::Source;
 use crate::storage::gluster::{self, Record, SnapshotBrick, replies};
@@ -222,12 +222,15 @@ async fn try_make(manager: &Manager, plan: &Plan) -> Result<Vec<Brick>, Trouble>
     };
     if let Err(trouble) = &done {
         tracing::warn!(volume = &*plan.name, %trouble, "a volume is not made; what was begun is removed");
-        // What cannot be removed now is found again by `rebuild`.
+        let bricks = plan.slots.iter();
+        let bricks: Vec<_> = bricks
+            .map(|(id, slot)| (id.clone(), slot.node.clone()))
+            .collect();
+        // What cannot be marked or removed now is found again by `rebuild`.
+        if let Err(trouble) = doom_bricks(manager, &bricks).await {
+            tracing::warn!(volume = &*plan.name, %trouble, "not all its bricks can be marked for removal");
+        }
         if take_back(manager, plan).await.is_ok() {
-            let bricks = plan
-                .slots
-                .iter()
-                .map(|(id, slot)| (id.clone(), slot.node.clone()));
             clear_bricks(manager, bricks).await;
         }
     }
@@ -296,6 +299,7 @@ async fn make_bricks(manager: &Manager, plan: &Plan) -> Result<Vec<Brick>, Troub
                 source: plan.from.as_ref().and_then(|(snapshot, bricks)| {
                     Some((snapshot.clone(), bricks.get(place)?.clone()))
                 }),
+                doomed: false,
             };
             let brick = match manager.ask(&agent, &Request::MakeBrick(record)).await? {
                 Reply::Brick(brick) => brick,
@@ -366,11 +370,7 @@ async fn make_volume(manager: &Manager, plan: &Plan, bricks: &[Brick]) -> Result
 /// The record, who may mount, and what was asked for.
 fn options(manager: &Manager, plan: &Plan) -> Vec<(String, String)> {
     let mut options = plan.record.encode();
-    let hosts = manager.state().storage_hosts(&plan.record.cluster);
-    let allowed: Vec<String> = hosts
-        .into_iter()
-        .chain(manager.allow.iter().map(ToString::to_string))
-        .collect();
+    let allowed = manager.allowed(&plan.record.cluster);
     options.push(("auth.allow".into(), allowed.join(",")));
     // 42 s of stalled reads after a host is lost are Gluster's default.
     options.push(("network.ping-timeout".into(), "10".into()));

@@ -9,7 +9,7 @@ mod topology;
 
 pub(super) use grow::grow;
 pub(super) use make::{begin as begin_make, make, make_copy};
-pub(super) use remove::{clear_bricks, remove, withdraw};
+pub(super) use remove::{clear_bricks, doom_bricks, remove, withdraw};
 pub(super) use snapshot::{drop_snapshot, forget_copies, take_snapshot};
 pub(super) use topology::{add_device, add_node, put_device, put_node, remove_device, remove_node};
 
@@ -59,23 +59,31 @@ impl Manager {
     /// Asks an agent; what was lost on the way is asked once more.
     pub(super) async fn ask(&self, agent: &str, request: &Request) -> Result<Reply, AgentError> {
         match self.agents.call(agent, request).await {
-            Err(AgentError::Unreachable { .. }) => {
-                tokio::time::sleep(PAUSE).await;
-                self.agents.call(agent, request).await
-            }
-            answer => answer,
+            Err(AgentError::Unreachable { .. }) => tokio::time::sleep(PAUSE).await,
+            answer => return answer,
         }
+        let answer = self.agents.call(agent, request).await;
+        if let Err(error @ AgentError::Unreachable { .. }) = &answer {
+            self.note_away(agent, &error.to_string());
+        }
+        answer
     }
 
     /// Has a cluster's glusterd do something, again while another transaction
     /// is in the way. Answers with its XML. Done before counts as done.
     pub(super) async fn gluster(&self, cluster: &str, asked: Command) -> Result<String, Trouble> {
-        let agent = self.state().agent_for(cluster).ok_or_else(|| {
-            Trouble::Other(format!(
-                "no agent of cluster {cluster} answers: see loods storage doctor"
-            ))
-        })?;
-        self.gluster_at(&agent, asked).await
+        loop {
+            let agent = self.state().agent_for(cluster).ok_or_else(|| {
+                Trouble::Other(format!(
+                    "no agent of cluster {cluster} answers: see loods storage doctor"
+                ))
+            })?;
+            match self.gluster_at(&agent, asked.clone()).await {
+                // Noted as away: every other glusterd can do it as well.
+                Err(Trouble::Agent(AgentError::Unreachable { .. })) => {}
+                answer => return answer,
+            }
+        }
     }
 
     /// The same by the agent that is named.

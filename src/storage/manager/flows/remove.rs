@@ -1,4 +1,5 @@
-//! A volume goes: stopped, deleted in glusterd, then its bricks.
+//! A volume goes: its bricks are marked, it is stopped and deleted in glusterd,
+//! then its bricks go.
 
 use futures::future::join_all;
 
@@ -11,13 +12,16 @@ pub(in super::super) async fn remove(manager: &Manager, id: &str) -> Result<(), 
     let Some(volume) = known else {
         return Ok(());
     };
-    withdraw(manager, &volume.record.cluster, &volume.name)
-        .await
-        .map_err(|trouble| trouble.to_string())?;
     let bricks = volume.bricks.iter().map(|brick| {
         let info = &brick.info;
         (info.id.clone(), info.node.clone())
     });
+    let bricks: Vec<(String, String)> = bricks.collect();
+    let withdrawn = async {
+        doom_bricks(manager, &bricks).await?;
+        withdraw(manager, &volume.record.cluster, &volume.name).await
+    };
+    withdrawn.await.map_err(|trouble| trouble.to_string())?;
     let left = clear_bricks(manager, bricks).await;
     let mut state = manager.state();
     state.volumes.remove(id);
@@ -28,6 +32,29 @@ pub(in super::super) async fn remove(manager: &Manager, id: &str) -> Result<(), 
         .filter(|brick| !left.contains(&brick.info.id));
     state.give_back(gone.map(|brick| (&*brick.info.device, brick.info.size)));
     Ok(())
+}
+
+/// Writes beside each brick, (id, node), that it may go: so that one that is
+/// left is told from one whose volume glusterd has lost.
+pub(in super::super) async fn doom_bricks(
+    manager: &Manager,
+    bricks: &[(String, String)],
+) -> Result<(), Trouble> {
+    let work = bricks.iter().map(async |(id, node)| {
+        let known = manager.state().nodes.get(node).map(|node| node.agent.clone());
+        let agent = known.ok_or_else(|| {
+            Trouble::Other(format!(
+                "the storage host of brick {id} is not there; a volume is removed when all its hosts are"
+            ))
+        })?;
+        let request = Request::MarkBrick {
+            id: id.clone(),
+            doomed: true,
+        };
+        manager.ask(&agent, &request).await?;
+        Ok(())
+    });
+    join_all(work).await.into_iter().collect()
 }
 
 /// Stops and deletes a volume in glusterd. One that is not there is as good.
