@@ -13,6 +13,7 @@ mod article;
 mod controller;
 mod crashes;
 mod errors;
+mod figures;
 mod many;
 mod migrate;
 mod stage;

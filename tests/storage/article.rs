@@ -39,6 +39,7 @@ fn the_article() {
     assert!(sums[0].is_ok() && sums[0] == sums[1], "{sums:?}");
 
     grows_under_its_pods(&scene);
+    every_part_is_small(&scene);
 
     let delete = ["delete", "pod", "one", "two", "--now"];
     scene.cluster.kubectl(&delete);
@@ -84,6 +85,28 @@ fn grows_under_its_pods(scene: &Scene) {
         }
         Ok(())
     });
+}
+
+/// Anonymous memory, at most 15 MB each.
+fn every_part_is_small(scene: &Scene) {
+    for part in ["controller", "node", "keeper"] {
+        let mut largest = 0;
+        for node in ["n1", "n2", "n3"] {
+            let script = format!(
+                "for pid in $(pgrep -f '[s]torage {part}'); do sed -n 's/^RssAnon:[^0-9]*//p' /proc/$pid/status; done"
+            );
+            let told = scene.cluster.node(node).try_run("sh", &["-c", &script]);
+            for line in told.expect("processes can be read").lines() {
+                let kib = line
+                    .split(' ')
+                    .next()
+                    .and_then(|word| word.parse::<u64>().ok());
+                largest = largest.max(kib.expect("a number of kB"));
+            }
+        }
+        println!("{part}: {:.1} MB of its own", largest as f64 / 1024.0);
+        assert!((1..15 << 10).contains(&largest), "{part}: {largest} kB");
+    }
 }
 
 /// The plugin of every node is replaced while a pod writes.

@@ -62,7 +62,7 @@ const NO_VOLUME: i64 = 30806;
 
 /// What glusterd's sentences have in them, the first that matches; compared
 /// without regard to case.
-const SENTENCES: [(&str, Kind); 31] = [
+const SENTENCES: [(&str, Kind); 32] = [
     ("another transaction", Kind::Busy),
     ("locking failed", Kind::Busy),
     ("please try again", Kind::Busy),
@@ -94,6 +94,9 @@ const SENTENCES: [(&str, Kind); 31] = [
     ("is not started", Kind::NotStarted),
     ("has been started", Kind::Started),
     ("does not exist", Kind::NotFound),
+    // A peer said no and not why: it has just started, and is being told what
+    // happened while it was away.
+    ("check log file for details", Kind::PeerDown),
 ];
 
 /// What kind of failure a sentence of glusterd tells.

@@ -50,6 +50,10 @@ impl Trouble {
         }
     }
 
+    fn is_started(&self) -> bool {
+        matches!(self, Trouble::Gluster(error) if error.kind == Kind::Started)
+    }
+
     fn is_there_already(&self) -> bool {
         matches!(self, Trouble::Gluster(error) if error.kind == Kind::AlreadyExists)
     }

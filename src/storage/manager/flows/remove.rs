@@ -3,7 +3,7 @@
 
 use futures::future::join_all;
 
-use super::{Manager, Trouble};
+use super::{Manager, PAUSE, TRIES, Trouble};
 use crate::storage::agent::api::{Command, Request};
 
 /// Removes a volume that is known.
@@ -63,12 +63,24 @@ pub(in super::super) async fn withdraw(
     cluster: &str,
     name: &str,
 ) -> Result<(), Trouble> {
-    for step in [Command::Stop(name.into()), Command::Delete(name.into())] {
-        match manager.gluster(cluster, step).await {
-            Ok(_) => {}
+    let mut tries = 1;
+    loop {
+        match stop_and_delete(manager, cluster, name).await {
+            Ok(()) => return Ok(()),
             Err(trouble) if trouble.is_not_found() => return Ok(()),
+            // A peer that was away for the stop hears of it only now.
+            Err(trouble) if trouble.is_started() && tries < TRIES => {
+                tokio::time::sleep(PAUSE * 3).await;
+                tries += 1;
+            }
             Err(trouble) => return Err(trouble),
         }
+    }
+}
+
+async fn stop_and_delete(manager: &Manager, cluster: &str, name: &str) -> Result<(), Trouble> {
+    for step in [Command::Stop(name.into()), Command::Delete(name.into())] {
+        manager.gluster(cluster, step).await?;
     }
     Ok(())
 }
