@@ -82,6 +82,44 @@ impl Scene {
         });
     }
 
+    /// No volume, no brick, no copy, no loop device.
+    #[track_caller]
+    pub fn wait_nothing_left(&self) {
+        wait::until_within(Duration::from_secs(90), "nothing is left", || {
+            let left = self.gluster.left()?;
+            wait::check(left.is_empty(), left)
+        });
+    }
+}
+
+/// As the article's class asks for it.
+pub fn wanted(name: &str, gib: i64) -> VolumeCreate {
+    VolumeCreate {
+        size: gib,
+        name: name.into(),
+        durability: Durability {
+            kind: "replicate".into(),
+            replicate: Replicate { replica: 2 },
+            ..Durability::default()
+        },
+        gid: 2000,
+        ..VolumeCreate::default()
+    }
+}
+
+impl World {
+    /// Three storage hosts and two that mount.
+    pub fn new() -> World {
+        let lab = Lab::new();
+        let web = [("web1", 51), ("web2", 52)].map(|(name, n)| Server::client(&lab, name, n));
+        let allow = web.iter().map(|web| web.host.v4.to_string()).collect();
+        World {
+            gluster: Gluster::start(&lab, true, allow),
+            web,
+            lab,
+        }
+    }
+
     /// Asks the manager, from the laboratory's network.
     pub fn ask<T: Send>(&self, work: impl AsyncFnOnce(Heketi) -> T + Send) -> T {
         self.ask_at(&self.gluster.url(), work)
@@ -115,42 +153,5 @@ impl Scene {
     pub fn remove(&self, id: &str) {
         let removed = self.ask(async |heketi| heketi.delete_volume(id).await);
         removed.expect("a volume is removed");
-    }
-
-    /// No volume, no brick, no copy, no loop device.
-    #[track_caller]
-    pub fn wait_nothing_left(&self) {
-        wait::until_within(Duration::from_secs(90), "nothing is left", || {
-            let left = self.gluster.left()?;
-            wait::check(left.is_empty(), left)
-        });
-    }
-}
-
-/// As the article's class asks for it.
-pub fn wanted(name: &str, gib: i64) -> VolumeCreate {
-    VolumeCreate {
-        size: gib,
-        name: name.into(),
-        durability: Durability {
-            kind: "replicate".into(),
-            replicate: Replicate { replica: 2 },
-            ..Durability::default()
-        },
-        gid: 2000,
-        ..VolumeCreate::default()
-    }
-}
-
-impl World {
-    fn new() -> World {
-        let lab = Lab::new();
-        let web = [("web1", 51), ("web2", 52)].map(|(name, n)| Server::client(&lab, name, n));
-        let allow = web.iter().map(|web| web.host.v4.to_string()).collect();
-        World {
-            gluster: Gluster::start(&lab, true, allow),
-            web,
-            lab,
-        }
     }
 }
