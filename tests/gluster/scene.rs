@@ -14,6 +14,8 @@ pub struct World {
     /// Hosts that mount volumes.
     pub web: [Server; 2],
     pub lab: Lab,
+    /// A test has failed, and may have left something.
+    failed: bool,
 }
 
 /// One test's turn. If it fails, what everybody has to say is printed.
@@ -36,6 +38,7 @@ impl DerefMut for Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            self.failed = true;
             eprintln!("{}", self.gluster.story());
         }
         for web in &self.web {
@@ -57,6 +60,9 @@ impl Scene {
 
     /// Removes what the test before has left, if it failed.
     fn clear(&self) {
+        for server in &self.gluster.servers {
+            self.lab.plug(&server.host);
+        }
         self.wait_nodes();
         self.ask(async |heketi| {
             for snapshot in heketi.snapshots().await.expect("snapshots") {
@@ -68,6 +74,14 @@ impl Scene {
                 gone.expect("a volume is removed");
             }
         });
+        if self.failed {
+            // What no volume tells of, whatever it holds.
+            for server in &self.gluster.servers {
+                let device = server.device();
+                let script = format!("cd {} && umount brick_*; rm -rf brick_*", device.display());
+                server.shell(&script).expect("its bricks are removed");
+            }
+        }
         self.wait_nothing_left();
     }
 
@@ -117,6 +131,7 @@ impl World {
             gluster: Gluster::start(&lab, true, allow),
             web,
             lab,
+            failed: false,
         }
     }
 
