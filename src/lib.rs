@@ -22,6 +22,10 @@
 //! The second capability, shared storage, is `storage` (feature `storage`),
 //! with the same cut inside; it shares `k8s`, `admin` and `observe` alone.
 
+// Some of tests/support is shared by unit tests and by tests of the whole.
+#[cfg(test)]
+extern crate self as loods;
+
 // Pure folders do not ask the system for anything: clippy.toml lists what.
 #[deny(clippy::disallowed_methods)]
 pub mod alloc;

@@ -155,7 +155,7 @@ fn a_snapshot_and_a_clone_have_what_was_there_and_go_their_own_way() {
     let left = scene
         .ask(async |heketi| heketi.snapshots().await)
         .expect("a list");
-    assert_eq!(left, [taken.clone()]);
+    assert_eq!(left, std::slice::from_ref(&taken));
     let gone = scene.ask(async |heketi| heketi.delete_snapshot(&taken.id).await);
     gone.expect("removed");
     for id in [&volume.id, &restored.id, &cloned.id] {

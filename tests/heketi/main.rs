@@ -4,6 +4,9 @@
 #[path = "../support/heketi/mod.rs"]
 mod stand_in;
 
+#[path = "../support/python.rs"]
+mod session;
+
 mod doctor;
 mod faults;
 mod good;

@@ -26,6 +26,7 @@ fn every_option_that_is_shown_exists() {
         "demo",
         "doctor",
         "manager",
+        "migrate",
         "node",
     ]
     .map(|part| text(&format!("tests/cli/help/storage-{part}.txt")));

@@ -147,6 +147,23 @@ impl Gluster {
         gluster
     }
 
+    /// A host more, of no cluster yet, that the manager finds by its name, and
+    /// that serves its bricks under `storage` too.
+    pub fn add_server(&mut self, lab: &Lab, name: &str, number: u8, storage: &str) -> Server {
+        let host = lab.host(name, number);
+        let address = format!("{storage}/32");
+        host.run("ip", &["address", "add", &address, "dev", "lo"]);
+        run(Command::new(&self.loods)
+            .args(["storage", "certificates", "--out"])
+            .arg(&self.tls)
+            .arg(name));
+        let names = self.servers[0].host.dir.join("hosts");
+        std::fs::write(&names, format!("{} {name}\n", host.v4)).expect("names");
+        let bind = format!("mount --bind {} /etc/hosts", names.display());
+        self.servers[0].shell(&bind).expect("the manager's names");
+        Server::start(&host, false, &[&self.loods, &self.tls.join(name)])
+    }
+
     /// Where the manager serves.
     pub fn url(&self) -> String {
         format!("http://{}:8080", self.servers[0].host.v4)
@@ -195,12 +212,35 @@ impl Gluster {
         found.collect()
     }
 
+    /// A glusterd that was killed in the midst of a create may go on to have a
+    /// volume that its peers do not have, and nobody but a person can tell it
+    /// otherwise. Call it where all volumes are removed.
+    pub fn forget_ghosts(&self) {
+        for server in &self.servers {
+            let script = "for volume in $(gluster volume list 2> /dev/null); do \
+                 echo $volume; gluster --mode=script volume stop $volume force; \
+                 gluster --mode=script volume delete $volume; \
+                 if gluster volume info $volume > /dev/null 2>&1; then \
+                 pkill -9 -x glusterd; rm -r /var/lib/glusterd/vols/$volume; sleep 1; glusterd; \
+                 until gluster pool list > /dev/null; do sleep 0.2; done; fi; done; true";
+            let ghosts = server.shell(script).unwrap_or_else(|why| why);
+            if !ghosts.is_empty() {
+                println!("{} alone has had: {ghosts}", server.host.name);
+            }
+        }
+    }
+
     /// Everything of volumes that is on the hosts: volumes, bricks, copies of
     /// snapshots, loop devices.
     pub fn left(&self) -> Result<Vec<String>, String> {
-        let volumes = self.servers[0].shell("gluster volume list 2>/dev/null || true")?;
-        let mut left: Vec<String> = volumes.lines().map(Into::into).collect();
+        let mut left: Vec<String> = Vec::new();
         for server in &self.servers {
+            let volumes = server.shell("gluster volume list 2>/dev/null || true")?;
+            left.extend(
+                volumes
+                    .lines()
+                    .map(|name| format!("{}: {name}", server.host.name)),
+            );
             let device = server.device().display().to_string();
             let names = server.shell(&format!("ls {device}"))?;
             let names = names
@@ -233,8 +273,12 @@ impl Gluster {
 fn start_manager(servers: &[Server], loods: &Path, tls: &Path, allow: &[String]) -> Process {
     let first = &servers[0].host;
     let agents: Vec<String> = servers.iter().map(|it| it.host.v4.to_string()).collect();
-    let mut command = first.command(loods);
+    // With the files of its host, and no process between it and us.
+    let mut command = Command::new("nsenter");
     command
+        .arg(format!("--target={}", servers[0].process.first_child()))
+        .args(["--mount", "--net", "--"])
+        .arg(loods)
         .args(["storage", "manager", "--listen", ":8080"])
         .args(["--agents", &agents.join(",")])
         .arg("--tls")

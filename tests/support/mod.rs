@@ -22,6 +22,8 @@ pub mod heketi;
 pub mod lab;
 pub mod node;
 pub mod process;
+#[cfg(feature = "storage")]
+pub mod python;
 pub mod stream;
 pub mod tools;
 pub mod wait;

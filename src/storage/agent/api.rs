@@ -36,22 +36,15 @@ pub enum Request {
         /// In KiB.
         size: u64,
     },
-    /// Marks a brick for removal, or takes the mark away: what is marked may go
-    /// once glusterd no longer has it.
+    /// Says whether a brick may hold what somebody needs: see [`BrickRecord::settled`].
     MarkBrick {
         /// Its id.
         id: String,
-        /// Whether it may go.
-        doomed: bool,
+        /// What to write.
+        settled: bool,
     },
-    /// Removes a brick and all that is in it.
+    /// Removes a brick and all that is in it; refused while it is settled.
     RemoveBrick {
-        /// Its id.
-        id: String,
-    },
-    /// Removes a brick that nobody asks for: one that holds files and is not
-    /// marked stays, and the answer is [`FailureKind::Invalid`].
-    SweepBrick {
         /// Its id.
         id: String,
     },
@@ -191,18 +184,8 @@ pub struct Device {
     pub reflink: bool,
     /// Its bricks.
     pub bricks: Vec<Brick>,
-    /// Copies of its bricks in snapshots.
-    pub copies: Vec<BrickCopy>,
-}
-
-/// A brick as a snapshot has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BrickCopy {
-    /// Id of the snapshot.
-    pub snapshot: String,
-    /// Id of the brick.
-    pub brick: String,
+    /// Ids of snapshots that have a copy here.
+    pub snapshots: Vec<String>,
 }
 
 /// What the manager says of a brick; kept beside it in `brick_<id>.json`, so
@@ -224,9 +207,11 @@ pub struct BrickRecord {
     pub gid: u32,
     /// Begin with the content of a brick as a snapshot has it: (snapshot, brick).
     pub source: Option<(String, String)>,
-    /// Its volume is being removed: it may go once glusterd no longer has it.
+    /// Its volume serves, so that it may hold the only copy of something. Taken
+    /// back before the volume is removed: a glusterd that forgot its volumes is
+    /// no reason to remove their bricks.
     #[serde(default)]
-    pub doomed: bool,
+    pub settled: bool,
 }
 
 /// A brick as an agent finds it.

@@ -61,6 +61,7 @@ pub(super) async fn make(
         // It may have grown since.
         let same = BrickRecord {
             size: record.size,
+            settled: record.settled,
             ..found.clone()
         };
         if same != *record || found.size < record.size {
@@ -224,77 +225,17 @@ pub(super) async fn grow(
     }
 }
 
-/// Which bricks may be removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
-    /// Any: its volume is removed.
-    Any,
-    /// One that nobody misses: see [`check_spare`].
-    Spare,
-}
-
-/// What Gluster itself makes in the root of a brick.
-const GLUSTER: [&str; 2] = [".glusterfs", ".trashcan"];
-
-/// Says in a brick's record whether it may go.
-pub(super) fn mark(device: &DeviceRecord, id: &str, doomed: bool) -> Result<(), Failure> {
-    let place = place(device, id);
-    match files::load::<BrickRecord>(&place.record())? {
-        Some(record) if record.doomed != doomed => {
-            files::save(&place.record(), &BrickRecord { doomed, ..record })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Refuses a brick that may hold what a user wrote, unless it is marked: that
-/// glusterd does not know its volume may be a fault of glusterd.
-pub(super) async fn check_spare(
+/// Writes whether a brick may hold what somebody needs.
+pub(super) fn mark(
     device: &DeviceRecord,
-    record: &BrickRecord,
+    record: BrickRecord,
+    settled: bool,
 ) -> Result<(), Failure> {
-    let place = place(device, &record.id);
-    let unfinished = device.kind == BrickKind::Loop && !files::is_file(&place.image());
-    if record.doomed || unfinished {
+    if record.settled == settled {
         return Ok(());
     }
-    let root = place.brick();
-    if !files::is_directory(&root) {
-        if device.kind == BrickKind::Directory {
-            return Ok(());
-        }
-        return Err(Failure::busy(format!(
-            "{} is not mounted: nobody knows what is in it",
-            place.mount().display()
-        )));
-    }
-    let names = files::names(&root)?;
-    let users = names.iter().any(|name| !GLUSTER.contains(&&**name));
-    // A copy holds what it was copied from, also before it is part of a volume.
-    if !users || (record.source.is_some() && !has_identity(&root).await?) {
-        return Ok(());
-    }
-    Err(Failure::invalid(format!(
-        "brick {} holds files of volume {}, which glusterd does not have, and nobody asked for its removal: it stays. \
-         If glusterd lost its state, restore /var/lib/glusterd. Else copy what is needed out of {}, unmount that, and remove brick_{}*",
-        record.id,
-        record.volume_name,
-        root.display(),
-        record.id
-    )))
-}
-
-/// Whether it is or was part of a volume.
-async fn has_identity(brick: &Path) -> Result<bool, Failure> {
-    let options = ["--absolute-names", "-h", "-n", IDENTITY[0], "--"].map(Path::new);
-    let output = attempt("getfattr", &[&options[..], &[brick]].concat(), SOON).await?;
-    if output.worked {
-        return Ok(true);
-    }
-    if output.errors.contains("No such attribute") {
-        return Ok(false);
-    }
-    Err(Failure::internal(format!("getfattr: {}", output.errors)))
+    let file = place(device, &record.id).record();
+    files::save(&file, &BrickRecord { settled, ..record })
 }
 
 /// Removes a brick and all that is in it, whatever there is of it.
@@ -449,29 +390,6 @@ mod tests {
             remove(&device, &record().id).await.expect("nobody uses it");
         }
         assert_eq!(files::names(&scratch.0), Ok(Vec::new()));
-    }
-
-    #[tokio::test]
-    async fn a_brick_that_holds_files_is_spare_only_when_it_is_marked() {
-        let scratch = Scratch::new();
-        let device = device(&scratch);
-        make(&device, &record(), 1024).await.expect("room");
-        let root = place(&device, &record().id).brick();
-        for own in GLUSTER {
-            fs::create_dir(root.join(own)).expect("a brick");
-        }
-        check_spare(&device, &record()).await.expect("it is empty");
-        fs::write(root.join("file"), "x").expect("a brick");
-        let kept = check_spare(&device, &record()).await.expect_err("a file");
-        assert_eq!(kept.kind, FailureKind::Invalid);
-        assert!(kept.message.contains("volume v"), "{kept}");
-        for (doomed, spare) in [(true, true), (true, true), (false, false)] {
-            mark(&device, &record().id, doomed).expect("it is there");
-            let found = files::load(&place(&device, &record().id).record());
-            let found: BrickRecord = found.expect("a record").expect("there");
-            assert_eq!(check_spare(&device, &found).await.is_ok(), spare);
-        }
-        mark(&device, &"f".repeat(32), true).expect("what is not there needs no mark");
     }
 
     #[tokio::test]

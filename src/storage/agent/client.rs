@@ -19,10 +19,6 @@ use crate::storage::gluster::command;
 const REPLY: usize = 48 << 20;
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long a host whose cable is out is waited for: after this much silence it
-/// is probed, and what it does not acknowledge for so long is lost.
-const SILENCE: Duration = Duration::from_secs(10);
-const PROBE: Duration = Duration::from_secs(3);
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
 /// Unused connections kept to one agent.
@@ -79,10 +75,7 @@ impl Client {
         connector.enforce_http(false);
         connector.set_connect_timeout(Some(CONNECT));
         connector.set_nodelay(true);
-        connector.set_keepalive(Some(SILENCE));
-        connector.set_keepalive_interval(Some(PROBE));
-        connector.set_keepalive_retries(Some(3));
-        connector.set_tcp_user_timeout(Some(SILENCE));
+        connector.set_keepalive(Some(IDLE / 2));
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls::client(directory)?)
             .https_only()
@@ -186,10 +179,9 @@ fn time_limit(request: &Request) -> Duration {
         Request::PutDevice(_) | Request::SnapshotBricks { .. } | Request::RemoveSnapshot { .. } => {
             Duration::from_secs(120)
         }
-        Request::MakeBrick(_)
-        | Request::GrowBrick { .. }
-        | Request::RemoveBrick { .. }
-        | Request::SweepBrick { .. } => Duration::from_secs(400),
+        Request::MakeBrick(_) | Request::GrowBrick { .. } | Request::RemoveBrick { .. } => {
+            Duration::from_secs(400)
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::api::{Brick, BrickCopy, BrickKind, BrickRecord, Device, DeviceRecord, Failure};
+use super::api::{Brick, BrickKind, BrickRecord, Device, DeviceRecord, Failure};
 use super::layout::{DEVICE, Entry, Place, entry};
 use super::program::{SOON, run};
 use super::space::{self, Held};
@@ -161,8 +161,10 @@ impl Devices {
         for name in files::names(&path)? {
             match entry(&name) {
                 Entry::Brick(id) => device.bricks.extend(brick(&record, &id)?),
-                Entry::Snapshot(snapshot, brick) => {
-                    device.copies.push(BrickCopy { snapshot, brick });
+                Entry::Snapshot(snapshot, _) => {
+                    if !device.snapshots.contains(&snapshot) {
+                        device.snapshots.push(snapshot);
+                    }
                 }
                 Entry::Leftover | Entry::Other => {}
             }

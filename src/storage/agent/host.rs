@@ -155,9 +155,8 @@ impl Agent {
             }
             Request::MakeBrick(record) => self.make(record).await,
             Request::GrowBrick { id, size } => self.grow(&id, size).await,
-            Request::MarkBrick { id, doomed } => self.mark(&id, doomed).await,
-            Request::RemoveBrick { id } => self.remove(&id, bricks::Which::Any).await,
-            Request::SweepBrick { id } => self.remove(&id, bricks::Which::Spare).await,
+            Request::MarkBrick { id, settled } => self.mark(&id, settled).await,
+            Request::RemoveBrick { id } => self.remove(&id).await,
             Request::SnapshotBricks { bricks, snapshot } => self.snapshot(bricks, &snapshot).await,
             Request::RemoveSnapshot { snapshot } => {
                 name::id(&snapshot)?;
@@ -217,15 +216,16 @@ impl Agent {
         Ok(Reply::Done)
     }
 
-    async fn mark(&self, id: &str, doomed: bool) -> Result<Reply, Failure> {
-        if let Some((device, _)) = self.devices.find(id)? {
-            let _device = self.lock(&device.id).await;
-            bricks::mark(&device, id, doomed)?;
-        }
+    async fn mark(&self, id: &str, settled: bool) -> Result<Reply, Failure> {
+        let not_here = || Failure::not_found(format!("brick {id} is not on this host"));
+        let (device, _) = self.devices.find(id)?.ok_or_else(not_here)?;
+        let _device = self.lock(&device.id).await;
+        let brick = devices::brick(&device, id)?.ok_or_else(not_here)?;
+        bricks::mark(&device, brick.record, settled)?;
         Ok(Reply::Done)
     }
 
-    async fn remove(&self, id: &str, which: bricks::Which) -> Result<Reply, Failure> {
+    async fn remove(&self, id: &str) -> Result<Reply, Failure> {
         let Some((device, _)) = self.devices.find(id)? else {
             return Ok(Reply::Done);
         };
@@ -234,6 +234,12 @@ impl Agent {
             return Ok(Reply::Done);
         };
         // Whoever asks should know; but what is removed is somebody's only copy.
+        if brick.record.settled {
+            return Err(Failure::busy(format!(
+                "brick {id} holds volume {}: it goes with the volume alone",
+                brick.record.volume_name
+            )));
+        }
         for volume in glusterd::volumes().await? {
             if volume.bricks.iter().any(|known| known.path == brick.path) {
                 return Err(Failure::busy(format!(
@@ -241,9 +247,6 @@ impl Agent {
                     volume.name
                 )));
             }
-        }
-        if which == bricks::Which::Spare {
-            bricks::check_spare(&device, &brick.record).await?;
         }
         bricks::remove(&device, id).await?;
         Ok(Reply::Done)

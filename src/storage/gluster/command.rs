@@ -225,7 +225,7 @@ pub fn time_limit(command: &Command) -> Duration {
 /// that name may be another one.
 pub fn holds_already(command: &Command, error: &GlusterError) -> bool {
     match command {
-        Command::Start(..) | Command::Quota(..) | Command::Reset(..) => {
+        Command::Start(..) | Command::Quota(..) | Command::Reset(..) | Command::Barrier(..) => {
             error.kind == Kind::AlreadyDone
         }
         Command::Stop(_) | Command::Delete(_) => error.kind == Kind::NotFound,

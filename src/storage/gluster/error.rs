@@ -62,7 +62,7 @@ const NO_VOLUME: i64 = 30806;
 
 /// What glusterd's sentences have in them, the first that matches; compared
 /// without regard to case.
-const SENTENCES: [(&str, Kind); 32] = [
+const SENTENCES: [(&str, Kind); 33] = [
     ("another transaction", Kind::Busy),
     ("locking failed", Kind::Busy),
     ("please try again", Kind::Busy),
@@ -90,6 +90,7 @@ const SENTENCES: [(&str, Kind); 32] = [
     ("already started", Kind::AlreadyDone),
     ("already stopped", Kind::AlreadyDone),
     ("already enabled", Kind::AlreadyDone),
+    ("already disabled", Kind::AlreadyDone),
     ("is not in the started state", Kind::NotStarted),
     ("is not started", Kind::NotStarted),
     ("has been started", Kind::Started),

@@ -12,9 +12,10 @@
 //! in an order in which every beginning can be repeated or undone:
 //!
 //! - make: bricks, each with the record of its volume; the volume in glusterd;
-//!   its options, the record among them, at once; start. So a volume without
-//!   its record never started, and holds nothing.
-//! - remove: stop, delete in glusterd, then bricks.
+//!   its options, the record among them, at once; start; then its bricks are
+//!   marked as settled. So a volume without its record never started, and holds
+//!   nothing.
+//! - remove: that mark is taken back; stop, delete in glusterd, then bricks.
 //!
 //! There is no database: [`rebuild`] asks the agents at the start, finishes a
 //! volume that only lacks its start, and removes what an interrupted make or
@@ -33,6 +34,8 @@ mod rebuild;
 mod routes;
 mod server;
 pub mod state;
+#[cfg(test)]
+mod tests;
 mod topology_file;
 pub mod validate;
 
@@ -101,10 +104,12 @@ pub(crate) struct Manager {
     allow: Vec<Box<str>>,
     state: Mutex<State>,
     queue: Mutex<Queue>,
-    /// True once a look has found all volumes: before, names and ids are not known.
+    /// True from the end of the first look on: before, names and ids are not known.
     looked: watch::Sender<bool>,
     /// Something may be left: look again soon.
     doubt: Notify,
+    /// Held while peers come or go.
+    peering: tokio::sync::Mutex<()>,
 }
 
 impl Manager {
@@ -121,6 +126,7 @@ impl Manager {
             queue: Mutex::default(),
             looked: watch::Sender::new(false),
             doubt: Notify::new(),
+            peering: tokio::sync::Mutex::default(),
         }
     }
 
@@ -131,27 +137,6 @@ impl Manager {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Every address that may mount volumes of a cluster.
-    fn allowed(&self, cluster: &str) -> Vec<String> {
-        let hosts = self.state().storage_hosts(cluster).into_iter();
-        hosts
-            .chain(self.allow.iter().map(ToString::to_string))
-            .collect()
-    }
-
-    /// An agent cannot be reached: nothing is placed there until a look finds
-    /// it again, which is tried soon.
-    fn note_away(&self, agent: &str, error: &str) {
-        if self.state().set_away(agent) {
-            tracing::warn!(
-                agent,
-                error,
-                "a storage host is away: nothing is placed on it"
-            );
-            self.doubt.notify_one();
-        }
     }
 
     /// Where the agent of a host listens.
@@ -223,15 +208,13 @@ async fn look_around(
     mut topology: Option<topology_file::Topology>,
 ) {
     loop {
-        let looked = rebuild::look(&manager, &seeds).await;
+        let missing = rebuild::look(&manager, &seeds).await;
         if let Some(wanted) = topology.take() {
             let left = topology_file::load(&manager, wanted).await;
             topology = left;
         }
-        if looked.whole {
-            manager.looked.send_replace(true);
-        }
-        let soon = looked.missing || topology.is_some();
+        manager.looked.send_replace(true);
+        let soon = missing || topology.is_some();
         let pause = if soon { LOOK_SOON } else { LOOK };
         if tokio::time::timeout(pause, manager.doubt.notified())
             .await

@@ -33,6 +33,8 @@ pub struct Node {
     pub agent: String,
     /// Whether its agent answered the last time.
     pub there: bool,
+    /// How many peers its glusterd had then, itself among them.
+    pub peers: usize,
 }
 
 /// A device of a storage host.
@@ -87,8 +89,15 @@ pub struct State {
     pub busy: BTreeSet<String>,
     /// Ids of snapshots that no volume tells of yet, and their names.
     pub taking: BTreeMap<String, String>,
-    /// Ids of bricks of no volume that their hosts keep, since they hold files.
-    pub kept: BTreeSet<String>,
+    /// Ids of bricks that hold a volume which glusterd does not have.
+    pub stranded: BTreeSet<String>,
+    /// Ids of volumes, nodes and devices that were changed, or that an operation
+    /// works or worked on, since the last look began: what it saw of them is old.
+    touched: BTreeSet<String>,
+    /// Devices whose room changed since then.
+    moved: BTreeSet<String>,
+    /// Operations were under way when it began.
+    moving: bool,
 }
 
 impl State {
@@ -98,17 +107,49 @@ impl State {
         all.filter(move |node| node.record.cluster == cluster)
     }
 
-    /// The agent that a cluster's glusterd is asked by: the first that answers.
-    pub fn agent_for(&self, cluster: &str) -> Option<String> {
-        let mut nodes = self.nodes_of(cluster);
-        let there = |node: &&Node| node.there && node.record.state == "online";
-        nodes.find(there).map(|node| node.agent.clone())
+    /// A look at all hosts begins.
+    pub fn begin_look(&mut self) {
+        self.touched = self.making.values().chain(&self.busy).cloned().collect();
+        self.moving = !self.touched.is_empty();
+        self.moved.clear();
     }
 
-    /// Notes that an agent does not answer; whether that is new.
-    pub fn set_away(&mut self, agent: &str) -> bool {
-        let nodes = self.nodes.values_mut().filter(|node| node.agent == agent);
-        nodes.fold(false, |new, node| new | std::mem::take(&mut node.there))
+    /// Whether what the last look saw of this volume, node or device is old.
+    pub fn in_hand(&self, id: &str) -> bool {
+        self.touched.contains(id)
+    }
+
+    /// Whether what it saw of a device's room is old.
+    pub fn moves(&self, device: &str) -> bool {
+        self.moving || self.moved.contains(device)
+    }
+
+    /// A node or a device is another one now.
+    pub fn touch(&mut self, id: &str) {
+        self.touched.insert(id.into());
+    }
+
+    /// A volume of this name is being made.
+    pub fn begin_making(&mut self, name: &str, id: &str) {
+        self.making.insert(name.into(), id.into());
+        self.touched.insert(id.into());
+    }
+
+    /// Keeps a volume for one operation; false: another has it.
+    pub fn hold(&mut self, volume: &str) -> bool {
+        self.touched.insert(volume.into());
+        self.busy.insert(volume.into())
+    }
+
+    /// The agent that a cluster's glusterd is asked by. A glusterd that has lost
+    /// its state has no peers and knows no volume: the one with most is believed.
+    pub fn agent_for(&self, cluster: &str) -> Option<String> {
+        let nodes = self.nodes_of(cluster).filter(|node| node.there);
+        let best = nodes.min_by_key(|node| {
+            let online = node.record.state == "online";
+            (!online, std::cmp::Reverse(node.peers), &node.record.id)
+        });
+        best.map(|node| node.agent.clone())
     }
 
     /// Every address or name under which bricks of a cluster are served.
@@ -162,6 +203,7 @@ impl State {
     }
 
     fn shift(&mut self, device: &str, take: u64, give: u64) {
+        self.moved.insert(device.into());
         if let Some(device) = self.devices.get_mut(device) {
             let space = &mut device.space;
             space.free = (space.free + give).saturating_sub(take).min(space.total);
@@ -191,7 +233,10 @@ impl State {
                 size: taken.size,
                 created: taken.created.clone(),
             };
-            volume.snapshots.iter().map(shown)
+            let snapshots = volume.snapshots.iter();
+            snapshots
+                .filter(|(id, taken)| !taken.is_of_clone(id))
+                .map(shown)
         });
         let mut all: Vec<SnapshotInfo> = all.collect();
         all.sort_by(|one, other| one.id.cmp(&other.id));

@@ -3,6 +3,7 @@
 use futures::future::join_all;
 
 use super::super::placement::Slot;
+use super::super::state::{Brick, Volume};
 use super::super::validate;
 use super::{Manager, Trouble};
 use crate::storage::agent::api::{Command, Request};
@@ -20,13 +21,13 @@ pub(in super::super) async fn grow(manager: &Manager, id: &str, size: i64) -> Re
         ..VolumeCreate::default()
     });
     let each = wanted.of_each(volume.bricks.len());
-    let growing: Vec<Slot> = volume
-        .bricks
+    let bricks = volume.bricks.iter().enumerate();
+    // An arbiter holds names: more content makes it no larger.
+    let content = bricks.filter(|(place, _)| !wanted.is_arbiter(*place));
+    let content: Vec<&Brick> = content.map(|(_, brick)| brick).collect();
+    let growing: Vec<Slot> = content
         .iter()
-        .enumerate()
-        // An arbiter holds names: more content makes it no larger.
-        .filter(|(place, _)| !wanted.is_arbiter(*place))
-        .map(|(_, brick)| Slot {
+        .map(|brick| Slot {
             device: brick.info.device.clone(),
             node: brick.info.node.clone(),
             size: each.saturating_sub(brick.info.size),
@@ -34,7 +35,7 @@ pub(in super::super) async fn grow(manager: &Manager, id: &str, size: i64) -> Re
         })
         .collect();
     take_room(manager, &growing)?;
-    match try_grow(manager, &volume, &growing, each, size).await {
+    match try_grow(manager, &volume, &content, each, size).await {
         Ok(()) => Ok(()),
         Err(trouble) => {
             let back = growing.iter().map(|slot| (&*slot.device, slot.size));
@@ -66,14 +67,12 @@ fn take_room(manager: &Manager, growing: &[Slot]) -> Result<(), String> {
 
 async fn try_grow(
     manager: &Manager,
-    volume: &super::super::state::Volume,
-    growing: &[Slot],
+    volume: &Volume,
+    growing: &[&Brick],
     each: u64,
     size: i64,
 ) -> Result<(), Trouble> {
-    let devices: Vec<&str> = growing.iter().map(|slot| &*slot.device).collect();
-    let grown = |brick: &&super::super::state::Brick| devices.contains(&&*brick.info.device);
-    let work = volume.bricks.iter().filter(grown).map(async |brick| {
+    let work = growing.iter().map(async |brick| {
         let agent = manager
             .state()
             .nodes
@@ -103,7 +102,7 @@ async fn try_grow(
     let mut state = manager.state();
     if let Some(known) = state.volumes.get_mut(&record.id) {
         for brick in &mut known.bricks {
-            if devices.contains(&&*brick.info.device) {
+            if growing.iter().any(|grown| grown.info.id == brick.info.id) {
                 brick.info.size = each.max(brick.info.size);
             }
         }

@@ -3,13 +3,17 @@
 
 mod grow;
 mod make;
+mod mark;
+mod plan;
 mod remove;
 mod snapshot;
 mod topology;
 
 pub(super) use grow::grow;
-pub(super) use make::{begin as begin_make, make, make_copy};
-pub(super) use remove::{clear_bricks, doom_bricks, remove, withdraw};
+pub(super) use make::{make, make_copy};
+pub(super) use mark::{mark, places, settle};
+pub(super) use plan::begin as begin_make;
+pub(super) use remove::{clear_bricks, remove, withdraw};
 pub(super) use snapshot::{drop_snapshot, forget_copies, take_snapshot};
 pub(super) use topology::{add_device, add_node, put_device, put_node, remove_device, remove_node};
 
@@ -18,7 +22,7 @@ use std::time::Duration;
 use super::Manager;
 use crate::storage::agent::api::{Command, FailureKind, Reply, Request};
 use crate::storage::agent::client::AgentError;
-use crate::storage::gluster::{GlusterError, Kind, command, error};
+use crate::storage::gluster::{self, GlusterError, Kind, command, error, replies};
 
 /// Tries of one glusterd command that another transaction is in the way of.
 const TRIES: u32 = 20;
@@ -63,31 +67,23 @@ impl Manager {
     /// Asks an agent; what was lost on the way is asked once more.
     pub(super) async fn ask(&self, agent: &str, request: &Request) -> Result<Reply, AgentError> {
         match self.agents.call(agent, request).await {
-            Err(AgentError::Unreachable { .. }) => tokio::time::sleep(PAUSE).await,
-            answer => return answer,
+            Err(AgentError::Unreachable { .. }) => {
+                tokio::time::sleep(PAUSE).await;
+                self.agents.call(agent, request).await
+            }
+            answer => answer,
         }
-        let answer = self.agents.call(agent, request).await;
-        if let Err(error @ AgentError::Unreachable { .. }) = &answer {
-            self.note_away(agent, &error.to_string());
-        }
-        answer
     }
 
     /// Has a cluster's glusterd do something, again while another transaction
     /// is in the way. Answers with its XML. Done before counts as done.
     pub(super) async fn gluster(&self, cluster: &str, asked: Command) -> Result<String, Trouble> {
-        loop {
-            let agent = self.state().agent_for(cluster).ok_or_else(|| {
-                Trouble::Other(format!(
-                    "no agent of cluster {cluster} answers: see loods storage doctor"
-                ))
-            })?;
-            match self.gluster_at(&agent, asked.clone()).await {
-                // Noted as away: every other glusterd can do it as well.
-                Err(Trouble::Agent(AgentError::Unreachable { .. })) => {}
-                answer => return answer,
-            }
-        }
+        let agent = self.state().agent_for(cluster).ok_or_else(|| {
+            Trouble::Other(format!(
+                "no agent of cluster {cluster} answers: see loods storage doctor"
+            ))
+        })?;
+        self.gluster_at(&agent, asked).await
     }
 
     /// The same by the agent that is named.
@@ -108,6 +104,25 @@ impl Manager {
                 }
                 Err(trouble) => return Err(trouble.into()),
             }
+        }
+    }
+}
+
+impl Manager {
+    /// A volume as glusterd has it; `None`: it has none of that name.
+    async fn in_glusterd(
+        &self,
+        cluster: &str,
+        name: &str,
+    ) -> Result<Option<gluster::Volume>, Trouble> {
+        let info = Command::Info(Some(name.into()));
+        match self.gluster(cluster, info).await {
+            Ok(text) => {
+                let mut volumes = replies::info(&text)?.into_iter();
+                Ok(volumes.find(|volume| volume.name == name))
+            }
+            Err(trouble) if trouble.is_not_found() => Ok(None),
+            Err(trouble) => Err(trouble),
         }
     }
 }

@@ -1,10 +1,11 @@
-//! A volume goes: its bricks are marked, it is stopped and deleted in glusterd,
-//! then its bricks go.
+//! A volume goes: stopped, deleted in glusterd, then its bricks.
 
 use futures::future::join_all;
 
-use super::{Manager, PAUSE, TRIES, Trouble};
+use super::super::state::Volume;
+use super::{Manager, PAUSE, TRIES, Trouble, mark, places};
 use crate::storage::agent::api::{Command, Request};
+use crate::storage::gluster::Record;
 
 /// Removes a volume that is known.
 pub(in super::super) async fn remove(manager: &Manager, id: &str) -> Result<(), String> {
@@ -12,17 +13,10 @@ pub(in super::super) async fn remove(manager: &Manager, id: &str) -> Result<(), 
     let Some(volume) = known else {
         return Ok(());
     };
-    let bricks = volume.bricks.iter().map(|brick| {
-        let info = &brick.info;
-        (info.id.clone(), info.node.clone())
-    });
-    let bricks: Vec<(String, String)> = bricks.collect();
-    let withdrawn = async {
-        doom_bricks(manager, &bricks).await?;
-        withdraw(manager, &volume.record.cluster, &volume.name).await
-    };
-    withdrawn.await.map_err(|trouble| trouble.to_string())?;
-    let left = clear_bricks(manager, bricks).await;
+    take_down(manager, &volume)
+        .await
+        .map_err(|trouble| trouble.to_string())?;
+    let left = clear_bricks(manager, places(&volume.bricks)).await;
     let mut state = manager.state();
     state.volumes.remove(id);
     // The room of a brick that its host still has comes back when it is gone.
@@ -34,27 +28,20 @@ pub(in super::super) async fn remove(manager: &Manager, id: &str) -> Result<(), 
     Ok(())
 }
 
-/// Writes beside each brick, (id, node), that it may go: so that one that is
-/// left is told from one whose volume glusterd has lost.
-pub(in super::super) async fn doom_bricks(
-    manager: &Manager,
-    bricks: &[(String, String)],
-) -> Result<(), Trouble> {
-    let work = bricks.iter().map(async |(id, node)| {
-        let known = manager.state().nodes.get(node).map(|node| node.agent.clone());
-        let agent = known.ok_or_else(|| {
-            Trouble::Other(format!(
-                "the storage host of brick {id} is not there; a volume is removed when all its hosts are"
-            ))
-        })?;
-        let request = Request::MarkBrick {
-            id: id.clone(),
-            doomed: true,
-        };
-        manager.ask(&agent, &request).await?;
-        Ok(())
-    });
-    join_all(work).await.into_iter().collect()
+/// From here on its bricks are nobody's only copy. If it stays nevertheless, a
+/// look starts it again and settles them.
+async fn take_down(manager: &Manager, volume: &Volume) -> Result<(), Trouble> {
+    let (cluster, name) = (&volume.record.cluster, &volume.name);
+    let there = manager.in_glusterd(cluster, name).await?;
+    mark(manager, places(&volume.bricks), false).await?;
+    let record = there.map(|there| Record::decode(&there.options));
+    match record {
+        // Somebody deleted it by hand, and made another of its name.
+        Some(Ok(other)) if other.as_ref().map(|other| &other.id) != Some(&volume.record.id) => {
+            Ok(())
+        }
+        _ => withdraw(manager, cluster, name).await,
+    }
 }
 
 /// Stops and deletes a volume in glusterd. One that is not there is as good.

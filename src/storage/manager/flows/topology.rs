@@ -12,6 +12,8 @@ pub(in super::super) async fn add_node(
     add: &NodeAdd,
     id: String,
 ) -> Result<(), String> {
+    // Two at a time would each find a cluster without a peer to join.
+    let _alone = manager.peering.lock().await;
     let host = add.hostnames.manage.first().map_or("", String::as_str);
     let storage = add.hostnames.storage.first().map_or("", String::as_str);
     let agent = manager.agent_of(host);
@@ -65,13 +67,23 @@ pub(in super::super) async fn put_node(
         record,
         agent: agent.into(),
         there: true,
+        // As it is until the next look tells.
+        peers: 1,
     };
-    manager.state().nodes.insert(node.record.id.clone(), node);
+    let mut state = manager.state();
+    state.touch(&node.record.id);
+    let known = state.nodes.get(&node.record.id).map(|known| known.peers);
+    let node = Node {
+        peers: known.unwrap_or(node.peers),
+        ..node
+    };
+    state.nodes.insert(node.record.id.clone(), node);
     Ok(())
 }
 
 /// A node without devices goes; its glusterd leaves the others.
 pub(in super::super) async fn remove_node(manager: &Manager, id: &str) -> Result<(), String> {
+    let _alone = manager.peering.lock().await;
     let (node, peer) = {
         let state = manager.state();
         let Some(node) = state.nodes.get(id).cloned() else {
@@ -95,7 +107,9 @@ pub(in super::super) async fn remove_node(manager: &Manager, id: &str) -> Result
         .ask(&node.agent, &Request::PutNode(None))
         .await
         .map_err(|error| told(error.to_string()))?;
-    manager.state().nodes.remove(id);
+    let mut state = manager.state();
+    state.touch(id);
+    state.nodes.remove(id);
     Ok(())
 }
 
@@ -103,20 +117,17 @@ pub(in super::super) async fn remove_node(manager: &Manager, id: &str) -> Result
 pub(in super::super) async fn add_device(manager: &Manager, add: &DeviceAdd) -> Result<(), String> {
     let node = manager.state().nodes.get(&add.node).cloned();
     let node = node.ok_or("Node id does not exist")?;
-    let known = {
-        let state = manager.state();
-        let mut devices = state.devices.values();
-        devices
-            .find(|device| device.node == add.node && device.record.name == add.name)
-            .map(|device| device.record.id.clone())
-    };
-    let record = DeviceRecord {
-        id: known.unwrap_or_else(new_id),
+    // It may be there by an earlier try whose answer was lost.
+    let host = look(manager, &node.agent).await?;
+    let mut there = host.devices.into_iter().map(|device| device.record);
+    let known = there.find(|record| record.name == add.name);
+    let record = known.unwrap_or_else(|| DeviceRecord {
+        id: new_id(),
         name: add.name.clone(),
         state: "online".into(),
         tags: add.tags.clone().unwrap_or_default(),
         ..DeviceRecord::default()
-    };
+    });
     put_device(manager, &node, record).await
 }
 
@@ -139,7 +150,9 @@ pub(in super::super) async fn put_device(
         .find(|device| device.record.id == id);
     let found = found
         .ok_or_else(|| format!("agent {} took device {id} and does not show it", node.agent))?;
-    manager.state().devices.insert(
+    let mut state = manager.state();
+    state.touch(&id);
+    state.devices.insert(
         id,
         Device {
             record: found.record,
@@ -166,7 +179,9 @@ pub(in super::super) async fn remove_device(manager: &Manager, id: &str) -> Resu
         .ask(&agent, &request)
         .await
         .map_err(|error| error.to_string())?;
-    manager.state().devices.remove(id);
+    let mut state = manager.state();
+    state.touch(id);
+    state.devices.remove(id);
     Ok(())
 }
 

@@ -1,50 +1,56 @@
 //! What the hosts say: the state is made of it at the start, and corrected by
 //! it from then on.
 //!
-//! What an operation of an earlier life left is ended here: a volume that has
-//! its record and no start is started; one without its record never started,
-//! and goes; a brick whose volume glusterd does not have goes. Nothing is
-//! removed unless its cluster's glusterd answered and nothing works on it, and
-//! no brick that may hold a user's files: glusterd may have lost its memory.
+//! ```text
+//!   look ── each agent: its node, devices, bricks ── each glusterd: how many peers
+//!     '── for each cluster: its volumes, as the glusterd with most peers has them
+//!           volumes  taken over; one that was left half made or half removed is ended
+//!           sweep    bricks and copies that belong to nothing go
+//! ```
+//!
+//! Nothing is removed unless its cluster's glusterd answered, and nothing that
+//! an operation works on, or has worked on since the look began: what was seen
+//! of that is old.
 
 mod sweep;
-mod take;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 
 use super::Manager;
-use super::state::{Cluster, Device, Node, Volume};
+use super::state::{Cluster, Device, Node};
 use crate::storage::agent::api::{self, Command, Host, Reply, Request};
-use crate::storage::gluster::{Record, SnapshotRecord, replies};
+use crate::storage::gluster::{self, Record, SnapshotRecord, replies};
 
-/// How a look went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Looked {
-    /// A host or a cluster did not answer: look again soon.
-    pub missing: bool,
-    /// The volumes of each cluster that was seen are known: what is not among
-    /// them is not there.
-    pub whole: bool,
-}
-
-/// Asks all known agents.
-pub(super) async fn look(manager: &Manager, seeds: &[Box<str>]) -> Looked {
+/// Asks all known agents. Answers whether something is missing, so that another
+/// look should come soon.
+pub(super) async fn look(manager: &Manager, seeds: &[Box<str>]) -> bool {
     let agents: BTreeSet<String> = {
-        let state = manager.state();
+        let mut state = manager.state();
+        state.begin_look();
         let known = state.nodes.values().map(|node| node.agent.clone());
         seeds.iter().map(ToString::to_string).chain(known).collect()
     };
     let work = agents.iter().map(async |agent| {
         let answer = manager.ask(agent, &Request::Look).await;
-        (agent.clone(), answer)
+        let in_cluster = matches!(&answer, Ok(Reply::Host(host)) if host.node.is_some());
+        let peers = if in_cluster {
+            peers(manager, agent).await
+        } else {
+            0
+        };
+        (agent.clone(), answer, peers)
     });
     let mut hosts = Vec::new();
     let mut missing = false;
-    for (agent, answer) in join_all(work).await {
+    for (agent, answer, peers) in join_all(work).await {
         match answer {
-            Ok(Reply::Host(host)) => hosts.push((agent, host)),
+            Ok(Reply::Host(host)) => {
+                take_host(manager, &agent, &host, peers);
+                hosts.push((agent, host));
+            }
             Ok(_) => missing = true,
             Err(error) => {
                 note_absent(manager, &agent, &error.to_string());
@@ -52,134 +58,146 @@ pub(super) async fn look(manager: &Manager, seeds: &[Box<str>]) -> Looked {
             }
         }
     }
-    for (agent, host) in &hosts {
-        take_host(manager, agent, host);
-    }
     let clusters: BTreeSet<String> = hosts
         .iter()
         .filter_map(|(_, host)| Some(host.node.as_ref()?.cluster.clone()))
         .collect();
-    // With nobody there it would be said of every volume that it is gone.
-    let mut whole = !missing || !clusters.is_empty();
-    let all_here = !missing;
     for cluster in clusters {
-        if let Err(error) = volumes(manager, &cluster, &hosts, all_here).await {
+        if let Err(error) = cluster_volumes(manager, &cluster, &hosts).await {
             tracing::warn!(cluster, error, "volumes cannot be read yet");
             missing = true;
-            whole = false;
         }
     }
-    Looked { missing, whole }
+    missing
+}
+
+/// How many peers a host's glusterd has, itself among them; 0: it does not say.
+async fn peers(manager: &Manager, agent: &str) -> usize {
+    let told = manager.ask(agent, &Request::Gluster(Command::PoolList));
+    match told.await {
+        Ok(Reply::Gluster(text)) => replies::pool(&text).map_or(0, |peers| peers.len()),
+        _ => 0,
+    }
 }
 
 fn note_absent(manager: &Manager, agent: &str, error: &str) {
-    if !manager
-        .state()
-        .nodes
-        .values()
-        .any(|node| node.agent == agent)
-    {
-        tracing::warn!(agent, error, "an agent of --agents cannot be asked yet");
+    let mut state = manager.state();
+    let mut nodes = state.nodes.values_mut();
+    match nodes.find(|node| node.agent == agent) {
+        // Said once, not at every look.
+        Some(node) if !node.there => {}
+        Some(node) => {
+            node.there = false;
+            tracing::warn!(
+                agent,
+                error,
+                "a storage host is away: nothing is placed on it"
+            );
+        }
+        None => tracing::warn!(agent, error, "an agent of --agents cannot be asked yet"),
     }
-    manager.note_away(agent, error);
 }
 
-fn take_host(manager: &Manager, agent: &str, host: &Host) {
+fn take_host(manager: &Manager, agent: &str, host: &Host, peers: usize) {
+    let mut state = manager.state();
+    let own = host.node.as_ref().map_or("", |node| &node.id);
+    // A removal whose answer was lost.
+    let gone = state.nodes.values().filter(|node| node.agent == agent);
+    let gone: Vec<String> = gone.map(|node| node.record.id.clone()).collect();
+    for id in gone {
+        if id != own && !state.in_hand(&id) {
+            state.nodes.remove(&id);
+        }
+    }
     let Some(record) = &host.node else {
         return;
     };
-    let mut state = manager.state();
     let (block, file) = record.flags;
     state
         .clusters
         .entry(record.cluster.clone())
         .or_insert(Cluster { file, block });
-    let node = Node {
-        record: record.clone(),
-        agent: agent.into(),
-        there: true,
-    };
-    state.nodes.insert(record.id.clone(), node);
-    // A count that an operation under way has changed is newer than this look.
-    let quiet = state.making.is_empty() && state.busy.is_empty();
-    for device in &host.devices {
-        let id = device.record.id.clone();
-        let seen = Device {
+    if !state.in_hand(&record.id) {
+        let node = Node {
+            record: record.clone(),
+            agent: agent.into(),
+            there: true,
+            peers,
+        };
+        state.nodes.insert(record.id.clone(), node);
+    }
+    let seen: BTreeMap<&String, &api::Device> = host
+        .devices
+        .iter()
+        .map(|device| (&device.record.id, device))
+        .collect();
+    let known = state
+        .devices
+        .iter()
+        .filter(|(_, device)| device.node == record.id);
+    let gone: Vec<String> = known
+        .filter(|(id, _)| !seen.contains_key(id) && !state.in_hand(id))
+        .map(|(id, _)| id.clone())
+        .collect();
+    for id in gone {
+        state.devices.remove(&id);
+    }
+    for (id, device) in seen {
+        if state.in_hand(id) {
+            continue;
+        }
+        let mut space = device.space;
+        // What was promised since is not on the disk yet.
+        if let Some(known) = state.devices.get(id).filter(|_| state.moves(id)) {
+            space = known.space;
+        }
+        let taken = Device {
             record: device.record.clone(),
             node: record.id.clone(),
-            space: device.space,
+            space,
             reflink: device.reflink,
         };
-        match state.devices.get_mut(&id) {
-            Some(known) if !quiet => known.record = seen.record,
-            _ => {
-                state.devices.insert(id, seen);
-            }
-        }
+        state.devices.insert(id.clone(), taken);
     }
 }
 
 /// Bricks of a cluster as their hosts have them, by (host in glusterd, path).
 type Found<'a> = BTreeMap<(String, String), (&'a str, &'a api::Brick)>;
 
-/// What was known and what was under way before glusterd was asked: what has
-/// changed since is newer than its answer.
-struct Before {
-    /// Volumes that an operation works on, by id.
-    in_progress: BTreeSet<String>,
-    /// Snapshots that are being taken, by id.
-    taking: BTreeSet<String>,
-    /// Volumes, by id.
-    known: BTreeMap<String, Volume>,
-}
-
-impl Before {
-    fn note(manager: &Manager) -> Self {
-        let state = manager.state();
-        let working = state.making.values().chain(&state.busy);
-        Self {
-            in_progress: working.cloned().collect(),
-            taking: state.taking.keys().cloned().collect(),
-            known: state.volumes.clone(),
-        }
-    }
-}
-
-async fn volumes(
+async fn cluster_volumes(
     manager: &Manager,
     cluster: &str,
     hosts: &[(String, Host)],
-    all_here: bool,
 ) -> Result<(), String> {
-    let before = Before::note(manager);
+    // Before glusterd is asked: what is taken after that has no copies in `hosts`.
+    let mut snapshots: BTreeSet<String> = manager.state().taking.keys().cloned().collect();
     let text = manager
         .gluster(cluster, Command::Info(None))
         .await
         .map_err(|trouble| trouble.to_string())?;
     let all = replies::info(&text).map_err(|error| error.to_string())?;
     let found = found(cluster, hosts);
-    let mut in_glusterd = BTreeSet::new();
-    // What is being taken now was in `taking`, or is told of by now.
-    let mut snapshots = before.taking.clone();
+    let mut known = sweep::Volumes::default();
     for volume in &all {
-        in_glusterd.insert(volume.name.clone());
         snapshots.extend(SnapshotRecord::decode(&volume.options).into_keys());
-        match Record::decode(&volume.options) {
+        let record = Record::decode(&volume.options);
+        known.add(volume, record.as_ref().ok().and_then(Option::as_ref));
+        match record {
             Ok(Some(record)) if record.cluster == cluster => {
-                if !before.in_progress.contains(&record.id) {
-                    take::volume(manager, volume, record, &found, &before, all_here).await;
+                if !manager.state().in_hand(&record.id) {
+                    volumes::take(manager, volume, record, &found).await;
                 }
             }
             Ok(Some(_)) => {}
-            Ok(None) => sweep::unfinished(manager, cluster, volume, &found, &before).await,
+            Ok(None) => volumes::unfinished(manager, cluster, volume, &found).await,
             Err(error) => {
                 tracing::error!(volume = &*volume.name, %error, "a volume's record does not make sense; mend it by gluster volume set");
             }
         }
     }
-    take::forget_absent(manager, cluster, &in_glusterd, &before);
-    sweep::snapshots(manager, cluster, hosts, &snapshots, &in_glusterd).await;
-    sweep::bricks(manager, &found, &in_glusterd, &before).await;
+    volumes::forget_absent(manager, cluster, &all);
+    sweep::copies(manager, cluster, hosts, &snapshots).await;
+    sweep::bricks(manager, &known, &found).await;
     Ok(())
 }
 
@@ -197,4 +215,9 @@ fn found<'a>(cluster: &str, hosts: &'a [(String, Host)]) -> Found<'a> {
         }
     }
     found
+}
+
+/// Where glusterd has a brick.
+fn place(brick: &gluster::VolumeBrick) -> (String, String) {
+    (brick.host.clone(), brick.path.clone())
 }

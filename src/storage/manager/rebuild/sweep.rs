@@ -1,25 +1,95 @@
-//! Removing what interrupted operations left.
+//! What belongs to nothing goes.
 
 use std::collections::BTreeSet;
 
-use futures::future::join_all;
-
 use super::super::Manager;
-use super::super::flows::{clear_bricks, doom_bricks, forget_copies, withdraw};
-use super::{Before, Found};
-use crate::storage::agent::api::{FailureKind, Host, Request};
-use crate::storage::agent::client::AgentError;
-use crate::storage::gluster::{self, VolumeState};
+use super::super::flows::{clear_bricks, forget_copies, mark};
+use super::{Found, place};
+use crate::storage::agent::api::{self, Host};
+use crate::storage::gluster::{Record, Volume};
 
-/// Removes copies whose volume does not tell of them: their taking was
-/// interrupted, or their removal was. Those of a volume that glusterd does not
-/// have may be the last of it, and stay.
-pub(super) async fn snapshots(
+/// What glusterd has, whoever made it.
+#[derive(Debug, Default)]
+pub(super) struct Volumes {
+    /// Hosts and paths.
+    bricks: BTreeSet<(String, String)>,
+    /// Ids of volumes of ours.
+    ours: BTreeSet<String>,
+}
+
+impl Volumes {
+    pub(super) fn add(&mut self, volume: &Volume, record: Option<&Record>) {
+        self.bricks.extend(volume.bricks.iter().map(place));
+        self.ours.extend(record.map(|record| record.id.clone()));
+    }
+}
+
+/// Why a brick that is part of no volume is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// Its volume was never finished, or was to go.
+    Left,
+    /// Its volume goes on without it: another brick is in its place.
+    Replaced,
+    /// Nobody knows: glusterd has no such volume, and nobody ordered it to go.
+    Stranded,
+}
+
+fn why(brick: &api::BrickRecord, known: &Volumes) -> Why {
+    match (brick.settled, known.ours.contains(&brick.volume)) {
+        (false, _) => Why::Left,
+        (true, true) => Why::Replaced,
+        (true, false) => Why::Stranded,
+    }
+}
+
+/// Removes bricks that are part of no volume.
+pub(super) async fn bricks(manager: &Manager, known: &Volumes, found: &Found<'_>) {
+    let mut gone = Vec::new();
+    let mut replaced = Vec::new();
+    let mut stranded = BTreeSet::new();
+    for (place, (node, brick)) in found {
+        let record = &brick.record;
+        if known.bricks.contains(place) || manager.state().in_hand(&record.volume) {
+            continue;
+        }
+        let (id, at) = (record.id.clone(), (*node).to_owned());
+        match why(record, known) {
+            Why::Left => gone.push((id, at)),
+            Why::Replaced => replaced.push((id, at)),
+            Why::Stranded => {
+                if !manager.state().stranded.contains(&id) {
+                    tracing::error!(
+                        brick = &*id,
+                        host = &*place.0,
+                        path = &*place.1,
+                        volume = &*record.volume_name,
+                        "a brick holds a volume that glusterd does not have, and that nobody removed: has /var/lib/glusterd been lost? It is left alone; if it may go, write \"settled\": false into its record, brick_<id>.json on its device"
+                    );
+                }
+                stranded.insert(id);
+            }
+        }
+    }
+    manager.state().stranded = stranded;
+    if let Err(trouble) = mark(manager, replaced.iter().cloned(), false).await {
+        tracing::warn!(%trouble, "bricks that were replaced are not removed yet");
+        replaced.clear();
+    }
+    gone.extend(replaced);
+    if !gone.is_empty() {
+        tracing::info!(bricks = gone.len(), "removing bricks of no volume");
+        clear_bricks(manager, gone).await;
+    }
+}
+
+/// Removes copies that no volume tells of: their taking was interrupted, or
+/// their removal was.
+pub(super) async fn copies(
     manager: &Manager,
     cluster: &str,
     hosts: &[(String, Host)],
     known: &BTreeSet<String>,
-    in_glusterd: &BTreeSet<String>,
 ) {
     for (agent, host) in hosts {
         if host
@@ -29,19 +99,8 @@ pub(super) async fn snapshots(
         {
             continue;
         }
-        let left: BTreeSet<&String> = host
-            .devices
-            .iter()
-            .flat_map(|device| {
-                device.copies.iter().filter(|copy| {
-                    let mut bricks = device.bricks.iter();
-                    let brick = bricks.find(|brick| brick.record.id == copy.brick);
-                    brick.is_none_or(|brick| in_glusterd.contains(&brick.record.volume_name))
-                })
-            })
-            .map(|copy| &copy.snapshot)
-            .filter(|id| !known.contains(*id))
-            .collect();
+        let copies = host.devices.iter().flat_map(|device| &device.snapshots);
+        let left: BTreeSet<&String> = copies.filter(|id| !known.contains(*id)).collect();
         for id in left {
             tracing::info!(agent, snapshot = &**id, "removing copies of no snapshot");
             forget_copies(manager, [agent.clone()], id).await;
@@ -49,118 +108,28 @@ pub(super) async fn snapshots(
     }
 }
 
-/// Removes bricks of volumes that glusterd does not have, if they hold nothing
-/// or were to be removed.
-pub(super) async fn bricks(
-    manager: &Manager,
-    found: &Found<'_>,
-    in_glusterd: &BTreeSet<String>,
-    before: &Before,
-) {
-    let left: Vec<(String, String)> = {
-        let state = manager.state();
-        let left = found.values().filter(|(_, brick)| {
-            let record = &brick.record;
-            !in_glusterd.contains(&record.volume_name)
-                && !before.in_progress.contains(&record.volume)
-                && !state.kept.contains(&record.id)
-        });
-        left.map(|(node, brick)| (brick.record.id.clone(), (*node).to_owned()))
-            .collect()
-    };
-    if left.is_empty() || !still_idle(manager, &left, found) {
-        return;
-    }
-    tracing::info!(
-        bricks = left.len(),
-        "looking at bricks of volumes that glusterd does not have"
-    );
-    let work = left
-        .iter()
-        .map(|(brick, node)| sweep_brick(manager, brick, node));
-    join_all(work).await;
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-async fn sweep_brick(manager: &Manager, brick: &str, node: &str) {
-    let agent = manager
-        .state()
-        .nodes
-        .get(node)
-        .map(|node| node.agent.clone());
-    let Some(agent) = agent else {
-        return;
-    };
-    let request = Request::SweepBrick { id: brick.into() };
-    match manager.ask(&agent, &request).await {
-        Ok(_) => tracing::info!(brick, "a brick of no volume is removed"),
-        // Said once.
-        Err(AgentError::Failed { failure, .. }) if failure.kind == FailureKind::Invalid => {
-            tracing::error!(agent, "{failure}");
-            manager.state().kept.insert(brick.into());
-        }
-        Err(error) => {
-            tracing::warn!(brick, %error, "a brick is not removed yet; it is tried again at the next look")
-        }
-    }
-}
-
-/// The look began before an operation that has begun since: its bricks stay.
-fn still_idle(manager: &Manager, left: &[(String, String)], found: &Found<'_>) -> bool {
-    let state = manager.state();
-    let ids: BTreeSet<&String> = left.iter().map(|(id, _)| id).collect();
-    let records = found.values().map(|(_, brick)| &brick.record);
-    let mut volumes = records
-        .filter(|record| ids.contains(&record.id))
-        .map(|record| &record.volume);
-    volumes.all(|volume| {
-        !state.busy.contains(volume)
-            && !state.volumes.contains_key(volume)
-            && state.making.values().all(|making| making != volume)
-    })
-}
-
-/// A volume without a record: ours if its bricks are, and then never started.
-pub(super) async fn unfinished(
-    manager: &Manager,
-    cluster: &str,
-    volume: &gluster::Volume,
-    found: &Found<'_>,
-    before: &Before,
-) {
-    let places = volume.bricks.iter();
-    let bricks: Vec<_> = places
-        .filter_map(|brick| found.get(&(brick.host.clone(), brick.path.clone())))
-        .collect();
-    let ours = bricks.len() == volume.bricks.len()
-        && bricks.iter().all(|(_, brick)| {
-            brick.record.volume_name == volume.name
-                && !before.in_progress.contains(&brick.record.volume)
-        });
-    // One that was started may hold something: it is left to people.
-    if !ours
-        || volume.state != VolumeState::Created
-        || manager.state().making.contains_key(&volume.name)
-    {
-        return;
-    }
-    tracing::info!(
-        volume = &*volume.name,
-        "removing a volume whose making was interrupted"
-    );
-    let bricks: Vec<(String, String)> = bricks
-        .iter()
-        .map(|(node, brick)| (brick.record.id.clone(), (*node).to_owned()))
-        .collect();
-    let removed = async {
-        doom_bricks(manager, &bricks).await?;
-        withdraw(manager, cluster, &volume.name).await
-    };
-    match removed.await {
-        Ok(()) => {
-            clear_bricks(manager, bricks).await;
-        }
-        Err(trouble) => {
-            tracing::warn!(volume = &*volume.name, %trouble, "it cannot be removed yet")
+    #[test]
+    fn what_may_hold_somebodys_only_copy_is_not_removed() {
+        let known = Volumes {
+            ours: ["v".to_owned()].into(),
+            ..Volumes::default()
+        };
+        for (volume, settled, expected) in [
+            ("v", false, Why::Left),
+            ("gone", false, Why::Left),
+            ("v", true, Why::Replaced),
+            ("gone", true, Why::Stranded),
+        ] {
+            let brick = api::BrickRecord {
+                volume: volume.into(),
+                settled,
+                ..api::BrickRecord::default()
+            };
+            assert_eq!(why(&brick, &known), expected, "{volume} {settled}");
         }
     }
 }

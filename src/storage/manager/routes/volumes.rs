@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::queue::End;
 use super::super::{Manager, flows, new_id, validate};
 use super::{Answer, Ask, Refusal, absent, no_path, spawn};
-use crate::storage::gluster::record;
+use crate::storage::gluster::{SnapshotRecord, record};
 use crate::storage::heketi::loods::{ExpandFrom, Source, VolumeFrom};
 use crate::storage::heketi::wire::{VolumeCreate, VolumeList};
 
@@ -66,7 +66,8 @@ fn make(manager: &Arc<Manager>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
 fn make_empty(manager: &Arc<Manager>, create: VolumeCreate) -> Result<Answer, Refusal> {
     let working = Arc::clone(manager);
     spawn(manager, "create-volume", async move {
-        let plan = flows::begin_make(&mut working.state(), &create, new_id(), new_id)?;
+        let plan = flows::begin_make(&mut working.state(), &create, new_id(), new_id);
+        let plan = plan.map_err(|why| format!("Failed to allocate new volume: {why}"))?;
         let made = flows::make(&working, plan).await?;
         if create.durability.kind == "replicate" && validate::wanted(&create).width == 2 {
             tracing::warn!(
@@ -103,7 +104,7 @@ fn copy_volume(
     let working = Arc::clone(manager);
     spawn(manager, "create-volume", async move {
         let source = record::Source::Volume(hold.id.clone());
-        let name = format!("clone-{snapshot}");
+        let name = SnapshotRecord::clone_name(&snapshot);
         working
             .state()
             .taking
@@ -114,7 +115,12 @@ fn copy_volume(
         let made = flows::make_copy(&working, &create, &snapshot, source).await;
         let dropped = flows::drop_snapshot(&working, &hold.id, &snapshot).await;
         if let Err(why) = dropped {
-            tracing::warn!(snapshot, why, "the snapshot of a clone is left; delete it");
+            tracing::warn!(
+                snapshot,
+                why,
+                "the snapshot of a clone is left; it goes with the next look"
+            );
+            working.doubt.notify_one();
         }
         Ok(End::At(format!("/volumes/{}", made?.id)))
     })
@@ -130,7 +136,7 @@ impl Hold {
     pub(super) fn take(manager: &Arc<Manager>, id: &str) -> Result<Self, Refusal> {
         let mut state = manager.state();
         state.volumes.get(id).ok_or_else(absent)?;
-        if !state.busy.insert(id.into()) {
+        if !state.hold(id) {
             return Err((
                 409,
                 format!("another operation works on volume {id}; ask again when it has ended"),
@@ -155,8 +161,10 @@ fn remove(manager: &Arc<Manager>, id: &str) -> Result<Answer, Refusal> {
     let snapshots = {
         let state = manager.state();
         let volume = state.volumes.get(id).ok_or_else(absent)?;
-        let names = volume.snapshots.values().map(|taken| taken.name.clone());
-        names.collect::<Vec<_>>()
+        let all = volume.snapshots.iter();
+        all.filter(|(id, taken)| !taken.is_of_clone(id))
+            .map(|(_, taken)| taken.name.clone())
+            .collect::<Vec<_>>()
     };
     if !snapshots.is_empty() {
         return Err((

@@ -1,0 +1,216 @@
+//! Volumes as glusterd has them: taken over, or ended where they were left.
+//!
+//! | as it is found | what was interrupted | what is done |
+//! |---|---|---|
+//! | without a record, never started, on bricks of ours | its making | it goes |
+//! | with its record, never started | its making | it is started |
+//! | stopped, its bricks not settled | its removal, which a client must order again | it is started |
+//! | stopped, its bricks settled | nothing: somebody stopped it | nothing |
+//! | its barrier is up | a snapshot | the barrier comes down |
+//! | it has the snapshot of a clone | the clone | the snapshot goes |
+
+use super::super::Manager;
+use super::super::flows::{clear_bricks, drop_snapshot, mark, withdraw};
+use super::super::state::{Brick, Volume};
+use super::{Found, place};
+use crate::storage::agent::api::Command;
+use crate::storage::gluster::{self, Record, SnapshotRecord, VolumeState};
+use crate::storage::heketi::wire::BrickInfo;
+
+/// Where glusterd keeps that writes wait.
+const BARRIER: &str = "features.barrier";
+
+pub(super) async fn take(
+    manager: &Manager,
+    volume: &gluster::Volume,
+    record: Record,
+    found: &Found<'_>,
+) {
+    let id = record.id.clone();
+    let known = manager.state().volumes.get(&id).cloned();
+    let known = known.unwrap_or_default();
+    let bricks = volume.bricks.iter().map(|brick| {
+        let Some((node, found)) = found.get(&place(brick)) else {
+            // Its host is away: as it was known, or by what its path tells.
+            return known_brick(&known, manager, brick, &id);
+        };
+        Brick {
+            info: BrickInfo {
+                id: found.record.id.clone(),
+                path: found.path.clone(),
+                device: found.record.device.clone(),
+                node: (*node).to_owned(),
+                volume: id.clone(),
+                size: found.record.size,
+            },
+            host: brick.host.clone(),
+        }
+    });
+    let taken = Volume {
+        name: volume.name.clone(),
+        record,
+        bricks: bricks.collect(),
+        snapshots: snapshots(volume),
+    };
+    manager.state().volumes.insert(id.clone(), taken.clone());
+    finish(manager, volume, &taken, found).await;
+}
+
+fn snapshots(volume: &gluster::Volume) -> std::collections::BTreeMap<String, SnapshotRecord> {
+    SnapshotRecord::decode(&volume.options)
+        .into_iter()
+        .filter_map(|(id, record)| {
+            if record.is_none() {
+                tracing::error!(
+                    volume = &*volume.name,
+                    snapshot = &*id,
+                    "the record of a snapshot does not make sense; it is kept, and not shown"
+                );
+            }
+            Some((id, record?))
+        })
+        .collect()
+}
+
+/// Ends what was left half done with a volume that has its record.
+async fn finish(manager: &Manager, volume: &gluster::Volume, taken: &Volume, found: &Found<'_>) {
+    let (cluster, name) = (&taken.record.cluster, &volume.name);
+    let ours = volume.bricks.iter().filter_map(|b| found.get(&place(b)));
+    let unsettled: Vec<(String, String)> = ours
+        .filter(|(_, brick)| !brick.record.settled)
+        .map(|(node, brick)| (brick.record.id.clone(), (*node).to_owned()))
+        .collect();
+    let interrupted = match volume.state {
+        VolumeState::Created => true,
+        VolumeState::Stopped => !unsettled.is_empty(),
+        VolumeState::Started => false,
+    };
+    if interrupted {
+        let start = Command::Start(name.clone(), false);
+        match manager.gluster(cluster, start).await {
+            Ok(_) => tracing::info!(
+                volume = &**name,
+                "a volume that was left stopped is started"
+            ),
+            Err(trouble) => {
+                tracing::warn!(volume = &**name, %trouble, "a volume does not start");
+                return;
+            }
+        }
+    }
+    if let Err(trouble) = mark(manager, unsettled, true).await {
+        tracing::warn!(volume = &**name, %trouble, "its bricks are not marked as settled yet");
+    }
+    if volume.options.get(BARRIER).is_some_and(|up| up == "enable") {
+        match manager
+            .gluster(cluster, Command::Barrier(name.clone(), false))
+            .await
+        {
+            Ok(_) => tracing::info!(volume = &**name, "a barrier that was left up is down"),
+            Err(trouble) => {
+                tracing::warn!(volume = &**name, %trouble, "a barrier cannot be taken down yet");
+            }
+        }
+    }
+    for id in taken
+        .snapshots
+        .iter()
+        .filter(|(id, taken)| taken.is_of_clone(id))
+        .map(|(id, _)| id)
+    {
+        if let Err(why) = drop_snapshot(manager, &taken.record.id, id).await {
+            tracing::warn!(volume = &**name, why, "the snapshot of a clone is left");
+        }
+    }
+}
+
+fn known_brick(
+    known: &Volume,
+    manager: &Manager,
+    brick: &gluster::VolumeBrick,
+    volume: &str,
+) -> Brick {
+    let same = |one: &&Brick| one.host == brick.host && one.info.path == brick.path;
+    if let Some(known) = known.bricks.iter().find(same) {
+        return known.clone();
+    }
+    let state = manager.state();
+    let mut nodes = state.nodes.values();
+    let node = nodes.find(|node| node.record.storage.contains(&brick.host));
+    let mut parts = brick.path.split('/');
+    let id = parts.find_map(|part| part.strip_prefix("brick_"));
+    Brick {
+        info: BrickInfo {
+            id: id.unwrap_or_default().into(),
+            path: brick.path.clone(),
+            node: node.map(|node| node.record.id.clone()).unwrap_or_default(),
+            volume: volume.into(),
+            ..BrickInfo::default()
+        },
+        host: brick.host.clone(),
+    }
+}
+
+/// A volume without a record: ours if its bricks are, and then never started.
+pub(super) async fn unfinished(
+    manager: &Manager,
+    cluster: &str,
+    volume: &gluster::Volume,
+    found: &Found<'_>,
+) {
+    let places = volume.bricks.iter();
+    let bricks: Vec<_> = places.filter_map(|b| found.get(&place(b))).collect();
+    let ours = {
+        let state = manager.state();
+        bricks.len() == volume.bricks.len()
+            && !state.making.contains_key(&volume.name)
+            && bricks.iter().all(|(_, brick)| {
+                let record = &brick.record;
+                record.volume_name == volume.name && !state.in_hand(&record.volume)
+            })
+    };
+    // One that was started may hold something: it is left to people.
+    if !ours || volume.state != VolumeState::Created {
+        return;
+    }
+    tracing::info!(
+        volume = &*volume.name,
+        "removing a volume whose making was interrupted"
+    );
+    match withdraw(manager, cluster, &volume.name).await {
+        Ok(()) => {
+            let bricks = bricks
+                .iter()
+                .map(|(node, brick)| (brick.record.id.clone(), (*node).to_owned()));
+            clear_bricks(manager, bricks).await;
+        }
+        Err(trouble) => {
+            tracing::warn!(volume = &*volume.name, %trouble, "it cannot be removed yet")
+        }
+    }
+}
+
+/// Whether a volume in glusterd is this one, and no other of its name.
+fn is_it(there: &gluster::Volume, id: &str, volume: &Volume) -> bool {
+    let record = Record::decode(&there.options);
+    there.name == volume.name && !matches!(record, Ok(Some(other)) if other.id != id)
+}
+
+/// Volumes that somebody deleted by hand.
+pub(super) fn forget_absent(manager: &Manager, cluster: &str, all: &[gluster::Volume]) {
+    let mut state = manager.state();
+    let gone = state.volumes.iter().filter(|(id, volume)| {
+        volume.record.cluster == cluster
+            && !state.in_hand(id)
+            && !all.iter().any(|there| is_it(there, id, volume))
+    });
+    let gone: Vec<String> = gone.map(|(id, _)| id.clone()).collect();
+    for id in gone {
+        if let Some(volume) = state.volumes.remove(&id) {
+            tracing::warn!(
+                volume = &*volume.name,
+                "glusterd no longer has this volume; it is forgotten"
+            );
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! Faults that are no bad luck: strangers' volumes, hosts that are away, hosts
+//! that forgot.

@@ -1,0 +1,1 @@
+//! Users, faults and restarts in any order.
