@@ -161,7 +161,7 @@ impl Gluster {
         std::fs::write(&names, format!("{} {name}\n", host.v4)).expect("names");
         let bind = format!("mount --bind {} /etc/hosts", names.display());
         self.servers[0].shell(&bind).expect("the manager's names");
-        Server::start(&host, false, &[&self.loods, &self.tls.join(name)])
+        Server::start(&host, false, vec![self.loods.clone(), self.tls.join(name)])
     }
 
     /// Where the manager serves.
