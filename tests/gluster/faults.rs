@@ -39,7 +39,6 @@ fn one_volume_whatever_happens(blow: impl Fn(&mut Scene, usize)) {
         let listed = scene.gluster.servers[0].shell("gluster volume list");
         assert_eq!(listed, Ok(format!("{name}\n")), "at {moment} ms");
         scene.remove(&volume.id);
-        scene.gluster.forget_ghosts();
         scene.wait_nothing_left();
     }
 }
@@ -55,19 +54,15 @@ fn a_manager_that_dies_while_a_volume_is_made_leaves_one_or_none() {
 
 #[test]
 #[ignore = "needs root and glusterfs-server: tests/run gluster"]
-fn an_agent_or_glusterd_that_dies_while_a_volume_is_made_leaves_one_or_none() {
+fn an_agent_that_dies_while_a_volume_is_made_leaves_one_or_none() {
+    // A glusterd is not killed here: one that dies in the midst of a create may
+    // keep a volume that its peers do not have, and no command mends that.
     one_volume_whatever_happens(|scene, round| {
-        // In turn: the agent that asks glusterd for all, another one, a glusterd.
-        let (server, program) = [(0, "agent"), (1, "agent"), (1, "glusterd")][round % 3];
-        let server = &scene.gluster.servers[server];
-        match program {
-            "agent" => server.shell("pkill -9 -f '[s]torage agent' || true"),
-            _ => server.shell("pkill -9 -x glusterd; sleep 1; glusterd"),
-        }
-        .expect("a process is killed");
-        wait::until("glusterd answers", || {
-            server.shell("gluster pool list").map(drop)
-        });
+        // In turn: the agent that asks glusterd for all, and others.
+        let server = &scene.gluster.servers[round % 3];
+        server
+            .shell("pkill -9 -f '[s]torage agent' || true")
+            .expect("a process is killed");
     });
 }
 

@@ -212,24 +212,6 @@ impl Gluster {
         found.collect()
     }
 
-    /// A glusterd that was killed in the midst of a create may go on to have a
-    /// volume that its peers do not have, and nobody but a person can tell it
-    /// otherwise. Call it where all volumes are removed.
-    pub fn forget_ghosts(&self) {
-        for server in &self.servers {
-            let script = "for volume in $(gluster volume list 2> /dev/null); do \
-                 echo $volume; gluster --mode=script volume stop $volume force; \
-                 gluster --mode=script volume delete $volume; \
-                 if gluster volume info $volume > /dev/null 2>&1; then \
-                 pkill -9 -x glusterd; rm -r /var/lib/glusterd/vols/$volume; sleep 1; glusterd; \
-                 until gluster pool list > /dev/null; do sleep 0.2; done; fi; done; true";
-            let ghosts = server.shell(script).unwrap_or_else(|why| why);
-            if !ghosts.is_empty() {
-                println!("{} alone has had: {ghosts}", server.host.name);
-            }
-        }
-    }
-
     /// Everything of volumes that is on the hosts: volumes, bricks, copies of
     /// snapshots, loop devices.
     pub fn left(&self) -> Result<Vec<String>, String> {
