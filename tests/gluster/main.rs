@@ -11,6 +11,7 @@ mod support;
 
 mod demo;
 mod faults;
+mod losses;
 mod python;
 mod scene;
 mod strangers;

@@ -14,6 +14,8 @@ pub struct World {
     /// Hosts that mount volumes.
     pub web: [Server; 2],
     pub lab: Lab,
+    /// A test has failed, and may have left something.
+    failed: bool,
 }
 
 /// One test's turn. If it fails, what everybody has to say is printed.
@@ -36,6 +38,7 @@ impl DerefMut for Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            self.failed = true;
             eprintln!("{}", self.gluster.story());
         }
         for web in &self.web {
@@ -57,6 +60,9 @@ impl Scene {
 
     /// Removes what the test before has left, if it failed.
     fn clear(&self) {
+        for server in &self.gluster.servers {
+            self.lab.plug(&server.host);
+        }
         self.wait_nodes();
         self.ask(async |heketi| {
             for snapshot in heketi.snapshots().await.expect("snapshots") {
@@ -68,6 +74,14 @@ impl Scene {
                 gone.expect("a volume is removed");
             }
         });
+        if self.failed {
+            // What no volume tells of, whatever it holds.
+            for server in &self.gluster.servers {
+                let device = server.device();
+                let script = format!("cd {} && umount brick_*; rm -rf brick_*", device.display());
+                server.shell(&script).expect("its bricks are removed");
+            }
+        }
         self.wait_nothing_left();
     }
 
@@ -80,6 +94,45 @@ impl Scene {
             let devices = nodes.iter().map(|node| node.devices.len());
             wait::check(devices.sum::<usize>() == 3, nodes.len())
         });
+    }
+
+    /// No volume, no brick, no copy, no loop device.
+    #[track_caller]
+    pub fn wait_nothing_left(&self) {
+        wait::until_within(Duration::from_secs(90), "nothing is left", || {
+            let left = self.gluster.left()?;
+            wait::check(left.is_empty(), left)
+        });
+    }
+}
+
+/// As the article's class asks for it.
+pub fn wanted(name: &str, gib: i64) -> VolumeCreate {
+    VolumeCreate {
+        size: gib,
+        name: name.into(),
+        durability: Durability {
+            kind: "replicate".into(),
+            replicate: Replicate { replica: 2 },
+            ..Durability::default()
+        },
+        gid: 2000,
+        ..VolumeCreate::default()
+    }
+}
+
+impl World {
+    /// Three storage hosts and two that mount.
+    pub fn new() -> World {
+        let lab = Lab::new();
+        let web = [("web1", 51), ("web2", 52)].map(|(name, n)| Server::client(&lab, name, n));
+        let allow = web.iter().map(|web| web.host.v4.to_string()).collect();
+        World {
+            gluster: Gluster::start(&lab, true, allow),
+            web,
+            lab,
+            failed: false,
+        }
     }
 
     /// Asks the manager, from the laboratory's network.
@@ -115,42 +168,5 @@ impl Scene {
     pub fn remove(&self, id: &str) {
         let removed = self.ask(async |heketi| heketi.delete_volume(id).await);
         removed.expect("a volume is removed");
-    }
-
-    /// No volume, no brick, no copy, no loop device.
-    #[track_caller]
-    pub fn wait_nothing_left(&self) {
-        wait::until_within(Duration::from_secs(90), "nothing is left", || {
-            let left = self.gluster.left()?;
-            wait::check(left.is_empty(), left)
-        });
-    }
-}
-
-/// As the article's class asks for it.
-pub fn wanted(name: &str, gib: i64) -> VolumeCreate {
-    VolumeCreate {
-        size: gib,
-        name: name.into(),
-        durability: Durability {
-            kind: "replicate".into(),
-            replicate: Replicate { replica: 2 },
-            ..Durability::default()
-        },
-        gid: 2000,
-        ..VolumeCreate::default()
-    }
-}
-
-impl World {
-    fn new() -> World {
-        let lab = Lab::new();
-        let web = [("web1", 51), ("web2", 52)].map(|(name, n)| Server::client(&lab, name, n));
-        let allow = web.iter().map(|web| web.host.v4.to_string()).collect();
-        World {
-            gluster: Gluster::start(&lab, true, allow),
-            web,
-            lab,
-        }
     }
 }

@@ -4,7 +4,7 @@ use crate::scene::{Scene, wanted};
 use crate::support::gluster::Server;
 use crate::support::wait;
 use loods::storage::heketi::loods::{HealthState, Source};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The same octets on every brick of a volume.
 #[track_caller]
@@ -34,6 +34,8 @@ fn a_volume_is_made_shared_grown_and_removed() {
     let start = Instant::now();
     let volume = scene.make("uploads", 2);
     println!("first volume: {:.2} s", start.elapsed().as_secs_f64());
+    // Half a second on a quiet machine.
+    assert!(start.elapsed() < Duration::from_secs(10));
     let info = scene.gluster.servers[2]
         .shell("gluster volume info uploads")
         .expect("every glusterd knows it");

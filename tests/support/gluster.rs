@@ -15,7 +15,7 @@ use std::process::Command;
 const INIT: &str = include_str!("../../src/storage/demo/host.sh");
 /// A disk of its own for the device: XFS, which makes reflinks.
 const DISK: &str = r#"
-    truncate --size 20G "$1/disk" && mkfs.xfs -q -m reflink=1 "$1/disk"
+    [ -e "$1/disk" ] || { truncate --size 20G "$1/disk" && mkfs.xfs -q -m reflink=1 "$1/disk"; }
     mount -o loop "$1/disk" "$1/device" && exec sh -c "$0" init "$@"
 "#;
 /// The article's key.
@@ -25,16 +25,33 @@ pub const KEY: &str = "ADMIN_PASSWORD";
 pub struct Server {
     pub host: Host,
     process: Process,
+    disk: bool,
+    storage: Vec<PathBuf>,
 }
 
 impl Server {
     /// A host that mounts volumes, with nothing on it.
     pub fn client(lab: &Lab, name: &str, number: u8) -> Server {
-        Server::start(&lab.host(name, number), false, &[])
+        Server::start(&lab.host(name, number), false, Vec::new())
     }
 
-    fn start(host: &Host, disk: bool, storage: &[&Path]) -> Server {
+    fn start(host: &Host, disk: bool, storage: Vec<PathBuf>) -> Server {
         std::fs::create_dir_all(host.dir.join("device")).expect("a device");
+        Server {
+            process: Server::boot(host, disk, &storage),
+            host: host.clone(),
+            disk,
+            storage,
+        }
+    }
+
+    /// Cuts its power, and gives it back.
+    pub fn reboot(&mut self) {
+        self.process.kill();
+        self.process = Server::boot(&self.host, self.disk, &self.storage);
+    }
+
+    fn boot(host: &Host, disk: bool, storage: &[PathBuf]) -> Process {
         let mut command = host.command("unshare");
         command
             .args(["--mount", "--pid", "--fork", "--mount-proc"])
@@ -44,10 +61,7 @@ impl Server {
             false => command.args([INIT, "init"]),
         };
         command.arg(&host.dir).args(storage);
-        Server {
-            host: host.clone(),
-            process: Process::start(host, "host", command),
-        }
+        Process::start(host, "host", command)
     }
 
     /// A command among its processes and mounts.
@@ -115,7 +129,7 @@ impl Gluster {
             .iter()
             .map(|host| {
                 let own = tls.join(host.v4.to_string());
-                Server::start(host, disks, &[&loods, &own])
+                Server::start(host, disks, vec![loods.clone(), own])
             })
             .collect();
         let first = &servers[0].host;
@@ -147,7 +161,7 @@ impl Gluster {
         std::fs::write(&names, format!("{} {name}\n", host.v4)).expect("names");
         let bind = format!("mount --bind {} /etc/hosts", names.display());
         self.servers[0].shell(&bind).expect("the manager's names");
-        Server::start(&host, false, &[&self.loods, &self.tls.join(name)])
+        Server::start(&host, false, vec![self.loods.clone(), self.tls.join(name)])
     }
 
     /// Where the manager serves.
@@ -158,6 +172,12 @@ impl Gluster {
     /// Ends the manager as a loss of power does.
     pub fn kill_manager(&mut self) {
         self.manager.kill();
+    }
+
+    /// A new one, that knows nothing; volumes are for these addresses from now on.
+    pub fn start_manager_for(&mut self, allow: Vec<String>) {
+        self.allow = allow;
+        self.start_manager();
     }
 
     /// A new one, that knows nothing.

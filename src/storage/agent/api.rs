@@ -16,6 +16,8 @@ pub const PORT: u16 = 24100;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Request {
+    /// Whether this host is there: answered at once.
+    Ping,
     /// What is on this host: answered with [`Reply::Host`].
     Look,
     /// Keeps what this host is to the manager, in `node.json`; `None` forgets.

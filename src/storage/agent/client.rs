@@ -19,6 +19,11 @@ use crate::storage::gluster::command;
 const REPLY: usize = 48 << 20;
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long a host whose cable is out is waited for: after so much silence it
+/// is probed, and what it does not acknowledge for so long is lost.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Between two probes.
+const PROBE: Duration = Duration::from_secs(3);
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
 /// Unused connections kept to one agent.
@@ -75,7 +80,10 @@ impl Client {
         connector.enforce_http(false);
         connector.set_connect_timeout(Some(CONNECT));
         connector.set_nodelay(true);
-        connector.set_keepalive(Some(IDLE / 2));
+        connector.set_keepalive(Some(SILENCE));
+        connector.set_keepalive_interval(Some(PROBE));
+        connector.set_keepalive_retries(Some(3));
+        connector.set_tcp_user_timeout(Some(SILENCE));
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls::client(directory)?)
             .https_only()
@@ -172,6 +180,7 @@ fn time_limit(request: &Request) -> Duration {
             // A command may wait for others before its own time begins.
             command::time_limit(command) * 2 + Duration::from_secs(10)
         }
+        Request::Ping => Duration::from_secs(3),
         Request::Look => Duration::from_secs(60),
         Request::PutNode(_) | Request::RemoveDevice { .. } | Request::MarkBrick { .. } => {
             Duration::from_secs(30)

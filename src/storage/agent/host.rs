@@ -132,6 +132,7 @@ impl Agent {
 
     async fn done(&self, request: Request) -> Result<Reply, Failure> {
         match request {
+            Request::Ping => Ok(Reply::Done),
             Request::Look => Ok(Reply::Host(Host {
                 node: files::load(&self.node)?,
                 devices: {

@@ -26,6 +26,7 @@
 //! its client asks by name again.
 
 pub mod agents;
+mod away;
 mod flows;
 mod health;
 pub mod placement;
@@ -104,7 +105,7 @@ pub(crate) struct Manager {
     allow: Vec<Box<str>>,
     state: Mutex<State>,
     queue: Mutex<Queue>,
-    /// True from the end of the first look on: before, names and ids are not known.
+    /// True once a look was whole: before, names and ids are not known.
     looked: watch::Sender<bool>,
     /// Something may be left: look again soon.
     doubt: Notify,
@@ -137,6 +138,14 @@ impl Manager {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every address that may mount volumes of a cluster.
+    fn allowed(&self, cluster: &str) -> Vec<String> {
+        let hosts = self.state().storage_hosts(cluster).into_iter();
+        hosts
+            .chain(self.allow.iter().map(ToString::to_string))
+            .collect()
     }
 
     /// Where the agent of a host listens.
@@ -218,13 +227,15 @@ async fn look_around(
     mut topology: Option<topology_file::Topology>,
 ) {
     loop {
-        let missing = rebuild::look(&manager, &seeds).await;
+        let looked = rebuild::look(&manager, &seeds).await;
         if let Some(wanted) = topology.take() {
             let left = topology_file::load(&manager, wanted).await;
             topology = left;
         }
-        manager.looked.send_replace(true);
-        let soon = missing || topology.is_some();
+        if looked.whole {
+            manager.looked.send_replace(true);
+        }
+        let soon = looked.missing || topology.is_some();
         let pause = if soon { LOOK_SOON } else { LOOK };
         if tokio::time::timeout(pause, manager.doubt.notified())
             .await

@@ -33,6 +33,8 @@ pub struct Node {
     pub agent: String,
     /// Whether its agent answered the last time.
     pub there: bool,
+    /// Since when it does not.
+    pub away: Option<tokio::time::Instant>,
     /// How many peers its glusterd had then, itself among them.
     pub peers: usize,
 }
@@ -142,6 +144,25 @@ impl State {
     pub fn hold(&mut self, volume: &str) -> bool {
         self.touched.insert(volume.into());
         self.busy.insert(volume.into())
+    }
+
+    /// Notes that an agent does not answer; whether that is new.
+    pub fn set_away(&mut self, agent: &str, now: tokio::time::Instant) -> bool {
+        let nodes = self.nodes.values_mut();
+        let gone = nodes.filter(|node| node.agent == agent && node.there);
+        gone.fold(false, |_, node| {
+            node.there = false;
+            node.away = Some(now);
+            true
+        })
+    }
+
+    /// Storage addresses of a cluster's hosts that are away since `since` or later.
+    pub fn lost(&self, cluster: &str, since: tokio::time::Instant) -> Vec<String> {
+        let nodes = self.nodes_of(cluster);
+        let lost = nodes.filter(|node| !node.there && node.away.is_some_and(|at| at >= since));
+        lost.filter_map(|node| node.record.storage.first().cloned())
+            .collect()
     }
 
     /// The agent that a cluster's glusterd is asked by. A glusterd that has lost

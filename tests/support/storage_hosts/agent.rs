@@ -15,6 +15,7 @@ impl World {
     pub(super) fn answer(&mut self, name: &str, request: &Request) -> Option<Reply> {
         let host = self.hosts.get_mut(name).filter(|host| !host.away)?;
         Some(match request {
+            Request::Ping => Reply::Done,
             Request::Look => Reply::Host(api::Host {
                 node: host.node.clone(),
                 devices: host.devices.values().map(shown).collect(),

@@ -190,11 +190,7 @@ async fn make_volume(manager: &Manager, plan: &Plan, bricks: &[Brick]) -> Result
 /// The record, who may mount, and what was asked for.
 fn options(manager: &Manager, plan: &Plan) -> Vec<(String, String)> {
     let mut options = plan.record.encode();
-    let hosts = manager.state().storage_hosts(&plan.record.cluster);
-    let allowed: Vec<String> = hosts
-        .into_iter()
-        .chain(manager.allow.iter().map(ToString::to_string))
-        .collect();
+    let allowed = manager.allowed(&plan.record.cluster);
     options.push(("auth.allow".into(), allowed.join(",")));
     // 42 s of stalled reads after a host is lost are Gluster's default.
     options.push(("network.ping-timeout".into(), "10".into()));

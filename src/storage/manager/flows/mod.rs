@@ -67,23 +67,34 @@ impl Manager {
     /// Asks an agent; what was lost on the way is asked once more.
     pub(super) async fn ask(&self, agent: &str, request: &Request) -> Result<Reply, AgentError> {
         match self.agents.call(agent, request).await {
-            Err(AgentError::Unreachable { .. }) => {
-                tokio::time::sleep(PAUSE).await;
-                self.agents.call(agent, request).await
-            }
-            answer => answer,
+            Err(AgentError::Unreachable { .. }) => tokio::time::sleep(PAUSE).await,
+            answer => return answer,
         }
+        let answer = self.agents.call(agent, request).await;
+        if let Err(error @ AgentError::Unreachable { .. }) = &answer {
+            self.note_away(agent, &error.to_string());
+        }
+        answer
     }
 
     /// Has a cluster's glusterd do something, again while another transaction
     /// is in the way. Answers with its XML. Done before counts as done.
     pub(super) async fn gluster(&self, cluster: &str, asked: Command) -> Result<String, Trouble> {
-        let agent = self.state().agent_for(cluster).ok_or_else(|| {
-            Trouble::Other(format!(
-                "no agent of cluster {cluster} answers: see loods storage doctor"
-            ))
-        })?;
-        self.gluster_at(&agent, asked).await
+        loop {
+            let agent = self.state().agent_for(cluster).ok_or_else(|| {
+                Trouble::Other(format!(
+                    "no agent of cluster {cluster} answers: see loods storage doctor"
+                ))
+            })?;
+            if !command::only_asks(&asked) {
+                self.until_noticed(cluster, &agent).await;
+            }
+            match self.gluster_at(&agent, asked.clone()).await {
+                // It is noted as away now, and every other can do the same.
+                Err(Trouble::Agent(AgentError::Unreachable { .. })) => {}
+                answer => return answer,
+            }
+        }
     }
 
     /// The same by the agent that is named.

@@ -67,6 +67,7 @@ pub(in super::super) async fn put_node(
         record,
         agent: agent.into(),
         there: true,
+        away: None,
         // As it is until the next look tells.
         peers: 1,
     };

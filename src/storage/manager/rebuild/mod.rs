@@ -12,6 +12,7 @@
 //! an operation works on, or has worked on since the look began: what was seen
 //! of that is old.
 
+mod allow;
 mod sweep;
 mod volumes;
 
@@ -24,9 +25,17 @@ use super::state::{Cluster, Device, Node};
 use crate::storage::agent::api::{self, Command, Host, Reply, Request};
 use crate::storage::gluster::{self, Record, SnapshotRecord, replies};
 
-/// Asks all known agents. Answers whether something is missing, so that another
-/// look should come soon.
-pub(super) async fn look(manager: &Manager, seeds: &[Box<str>]) -> bool {
+/// How a look went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Looked {
+    /// Something is missing, so that another look should come soon.
+    pub missing: bool,
+    /// All volumes of each cluster that was seen are known: others are not there.
+    pub whole: bool,
+}
+
+/// Asks all known agents.
+pub(super) async fn look(manager: &Manager, seeds: &[Box<str>]) -> Looked {
     let agents: BTreeSet<String> = {
         let mut state = manager.state();
         state.begin_look();
@@ -62,13 +71,17 @@ pub(super) async fn look(manager: &Manager, seeds: &[Box<str>]) -> bool {
         .iter()
         .filter_map(|(_, host)| Some(host.node.as_ref()?.cluster.clone()))
         .collect();
+    // Where nobody answers, every volume would seem to be gone.
+    let mut whole = !missing || !clusters.is_empty();
+    let all_here = !missing;
     for cluster in clusters {
-        if let Err(error) = cluster_volumes(manager, &cluster, &hosts).await {
+        if let Err(error) = cluster_volumes(manager, &cluster, &hosts, all_here).await {
             tracing::warn!(cluster, error, "volumes cannot be read yet");
             missing = true;
+            whole = false;
         }
     }
-    missing
+    Looked { missing, whole }
 }
 
 /// How many peers a host's glusterd has, itself among them; 0: it does not say.
@@ -81,21 +94,14 @@ async fn peers(manager: &Manager, agent: &str) -> usize {
 }
 
 fn note_absent(manager: &Manager, agent: &str, error: &str) {
-    let mut state = manager.state();
-    let mut nodes = state.nodes.values_mut();
-    match nodes.find(|node| node.agent == agent) {
-        // Said once, not at every look.
-        Some(node) if !node.there => {}
-        Some(node) => {
-            node.there = false;
-            tracing::warn!(
-                agent,
-                error,
-                "a storage host is away: nothing is placed on it"
-            );
-        }
-        None => tracing::warn!(agent, error, "an agent of --agents cannot be asked yet"),
+    let known = {
+        let state = manager.state();
+        state.nodes.values().any(|node| node.agent == agent)
+    };
+    if !known {
+        tracing::warn!(agent, error, "an agent of --agents cannot be asked yet");
     }
+    manager.note_away(agent, error);
 }
 
 fn take_host(manager: &Manager, agent: &str, host: &Host, peers: usize) {
@@ -122,6 +128,7 @@ fn take_host(manager: &Manager, agent: &str, host: &Host, peers: usize) {
             record: record.clone(),
             agent: agent.into(),
             there: true,
+            away: None,
             peers,
         };
         state.nodes.insert(record.id.clone(), node);
@@ -168,6 +175,7 @@ async fn cluster_volumes(
     manager: &Manager,
     cluster: &str,
     hosts: &[(String, Host)],
+    all_here: bool,
 ) -> Result<(), String> {
     // Before glusterd is asked: what is taken after that has no copies in `hosts`.
     let mut snapshots: BTreeSet<String> = manager.state().taking.keys().cloned().collect();
@@ -186,6 +194,7 @@ async fn cluster_volumes(
             Ok(Some(record)) if record.cluster == cluster => {
                 if !manager.state().in_hand(&record.id) {
                     volumes::take(manager, volume, record, &found).await;
+                    allow::follow(manager, cluster, volume, all_here).await;
                 }
             }
             Ok(Some(_)) => {}
@@ -196,8 +205,8 @@ async fn cluster_volumes(
         }
     }
     volumes::forget_absent(manager, cluster, &all);
-    sweep::copies(manager, cluster, hosts, &snapshots).await;
     sweep::bricks(manager, &known, &found).await;
+    sweep::copies(manager, cluster, hosts, &snapshots).await;
     Ok(())
 }
 

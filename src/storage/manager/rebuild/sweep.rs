@@ -84,7 +84,8 @@ pub(super) async fn bricks(manager: &Manager, known: &Volumes, found: &Found<'_>
 }
 
 /// Removes copies that no volume tells of: their taking was interrupted, or
-/// their removal was.
+/// their removal was. Not on a host with bricks of a volume that glusterd does
+/// not have: they may be that volume's.
 pub(super) async fn copies(
     manager: &Manager,
     cluster: &str,
@@ -97,6 +98,11 @@ pub(super) async fn copies(
             .as_ref()
             .is_none_or(|node| node.cluster != cluster)
         {
+            continue;
+        }
+        let mut bricks = host.devices.iter().flat_map(|device| &device.bricks);
+        let stranded = manager.state().stranded.clone();
+        if bricks.any(|brick| stranded.contains(&brick.record.id)) {
             continue;
         }
         let copies = host.devices.iter().flat_map(|device| &device.snapshots);
