@@ -54,15 +54,18 @@ fn a_manager_that_dies_while_a_volume_is_made_leaves_one_or_none() {
 
 #[test]
 #[ignore = "needs root and glusterfs-server: tests/run gluster"]
-fn an_agent_that_dies_while_a_volume_is_made_leaves_one_or_none() {
-    // A glusterd is not killed here: one that dies in the midst of a create may
-    // keep a volume that its peers do not have, and no command mends that.
+fn an_agent_or_glusterd_that_dies_while_a_volume_is_made_leaves_one_or_none() {
     one_volume_whatever_happens(|scene, round| {
-        // In turn: the agent that asks glusterd for all, and others.
+        // In turn: the agent that asks glusterd for all, a glusterd, another agent.
         let server = &scene.gluster.servers[round % 3];
-        server
-            .shell("pkill -9 -f '[s]torage agent' || true")
-            .expect("a process is killed");
+        let script = match round % 3 {
+            1 => "pkill -9 -x glusterd; glusterd",
+            _ => "pkill -9 -f '[s]torage agent' || true",
+        };
+        server.shell(script).expect("a process is killed");
+        wait::until("glusterd answers", || {
+            server.shell("gluster pool list").map(drop)
+        });
     });
 }
 

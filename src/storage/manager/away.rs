@@ -6,6 +6,11 @@
 //! locks for another. So every operation asks all hosts first whether they are
 //! there, which takes a millisecond; and when one has just been lost, a change
 //! waits until glusterd knows it too.
+//!
+//! The other way round, a glusterd leaves out of a change whoever is not a whole
+//! peer at its begin. What is made or set then, the other hears of when it joins.
+//! What is removed it does not, and brings back: so a removal waits until the
+//! glusterd that is asked has joined with all hosts that are there.
 
 use std::time::Duration;
 
@@ -13,6 +18,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::Manager;
+use super::flows::Trouble;
 use crate::storage::agent::api::{Command, Reply, Request};
 use crate::storage::agent::client::AgentError;
 use crate::storage::gluster::{Peer, replies};
@@ -21,6 +27,8 @@ use crate::storage::gluster::{Peer, replies};
 /// gives it up after nine probes, 2 s apart.
 const NOTICE: Duration = Duration::from_secs(45);
 const PAUSE: Duration = Duration::from_millis(500);
+/// How often, with [`PAUSE`] between, it is looked whether all have joined.
+const LOOKS: u32 = 40;
 
 impl Manager {
     /// An agent cannot be reached: nothing is placed there until a look finds it
@@ -71,6 +79,30 @@ impl Manager {
             }
         }
     }
+
+    /// Waits until the glusterd of this agent has joined with those of all hosts
+    /// that are there.
+    pub(super) async fn until_joined(&self, cluster: &str, agent: &str) -> Result<(), Trouble> {
+        for _ in 0..LOOKS {
+            let told = self.gluster_at(agent, Command::PoolList).await?;
+            let hosts = {
+                let state = self.state();
+                state.nodes_of(cluster).filter(|node| node.there).count()
+            };
+            if has_joined(&replies::pool(&told)?, hosts) {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(Trouble::Other(format!(
+            "glusterd on {agent} is not connected with the glusterd of every host of cluster {cluster} that is there: a volume that is removed now would come back with the others; look at gluster pool list on each host, and start glusterd where it does not run"
+        )))
+    }
+}
+
+/// Whether a glusterd has joined with so many hosts, itself among them.
+fn has_joined(peers: &[Peer], hosts: usize) -> bool {
+    peers.iter().filter(|peer| peer.is_ready()).count() >= hosts
 }
 
 /// Whether a glusterd still takes one of these hosts for connected.
@@ -101,5 +133,25 @@ mod tests {
             assert_eq!(counts_on(&peers, &lost), expected);
         }
         assert!(!counts_on(&[peer("h3", true)], &lost));
+    }
+
+    #[test]
+    fn half_a_peer_has_not_joined() {
+        let peer = |connected, state: &str| Peer {
+            connected,
+            state: state.into(),
+            ..Peer::default()
+        };
+        let asked = || peer(true, "");
+        let whole = || peer(true, "Peer in Cluster");
+        assert!(has_joined(&[asked(), whole()], 2));
+        // One that is not in our care is no harm.
+        assert!(has_joined(&[asked(), whole(), whole()], 2));
+        for other in [
+            peer(false, "Peer in Cluster"),
+            peer(true, "Accepted peer request"),
+        ] {
+            assert!(!has_joined(&[asked(), other], 2));
+        }
     }
 }

@@ -89,6 +89,9 @@ impl Manager {
             if !command::only_asks(&asked) {
                 self.until_noticed(cluster, &agent).await;
             }
+            if matches!(asked, Command::Stop(_) | Command::Delete(_)) {
+                self.until_joined(cluster, &agent).await?;
+            }
             match self.gluster_at(&agent, asked.clone()).await {
                 // It is noted as away now, and every other can do the same.
                 Err(Trouble::Agent(AgentError::Unreachable { .. })) => {}

@@ -350,7 +350,7 @@ async fn no_snapshot_is_taken_of_what_is_not_whole_or_would_be_a_whole_copy() {
         check(&hosts, &life, words);
     };
     hosts.change("vol", |volume| {
-        drop(volume.pending.insert(volume.bricks[0].0.clone(), 3))
+        volume.pending.insert(volume.bricks[0].0.clone(), 3);
     });
     refusal("3 files wait to be healed").await;
     hosts.change("vol", |volume| {
