@@ -69,6 +69,28 @@ pub fn volume(mut create: VolumeCreate) -> Result<VolumeCreate, Refusal> {
     Ok(create)
 }
 
+/// A growth of a volume of `size` GiB; answers what it grows to.
+///
+/// # Errors
+/// Status 400, with Heketi's text where Heketi has one.
+pub fn growth(size: i64, by: i64) -> Result<i64, Refusal> {
+    if by == 0 {
+        return Err(bad("validation failed: expand_size: cannot be blank."));
+    }
+    if by < 0 {
+        return Err(bad(
+            "validation failed: expand_size: must be no less than 1.",
+        ));
+    }
+    let grown = size.saturating_add(by);
+    if grown > LARGEST {
+        return Err(bad(format!(
+            "validation failed: expand_size: {by} GiB more than {size} GiB are more than the {LARGEST} GiB that a volume may have."
+        )));
+    }
+    Ok(grown)
+}
+
 fn durability(mut asked: Durability) -> Result<Durability, Refusal> {
     match asked.kind.as_str() {
         "" | "none" => asked.kind = "none".into(),
@@ -223,5 +245,19 @@ mod tests {
             width(r#"{"size":1,"durability":{"type":"disperse"}}"#),
             (6, 4, false)
         );
+    }
+    #[test]
+    fn no_volume_grows_beyond_what_its_record_can_say() {
+        assert_eq!(growth(2, 3), Ok(5));
+        assert_eq!(growth(LARGEST - 1, 1), Ok(LARGEST));
+        for (by, words) in [
+            (0, "cannot be blank"),
+            (-1, "no less than 1"),
+            (LARGEST, "more than the"),
+            (i64::MAX, "more than the"),
+        ] {
+            let (status, text) = growth(2, by).expect_err("refused");
+            assert!(status == 400 && text.contains(words), "{text}");
+        }
     }
 }

@@ -183,18 +183,6 @@ fn remove(manager: &Arc<Manager>, id: &str) -> Result<Answer, Refusal> {
 
 fn grow(manager: &Arc<Manager>, ask: &Ask<'_>, id: &str) -> Result<Answer, Refusal> {
     let expand: ExpandFrom = ask.parse()?;
-    if expand.expand_size == 0 {
-        return Err((
-            400,
-            "validation failed: expand_size: cannot be blank.".into(),
-        ));
-    }
-    if expand.expand_size < 0 {
-        return Err((
-            400,
-            "validation failed: expand_size: must be no less than 1.".into(),
-        ));
-    }
     let hold = Hold::take(manager, id)?;
     let size = manager
         .state()
@@ -209,7 +197,7 @@ fn grow(manager: &Arc<Manager>, ask: &Ask<'_>, id: &str) -> Result<Answer, Refus
             format!("the volume has {size} GiB, not {from}: it has grown already"),
         ));
     }
-    let size = size.saturating_add(expand.expand_size);
+    let size = validate::growth(size, expand.expand_size)?;
     spawn(manager, "expand-volume", async move {
         flows::grow(&hold.manager, &hold.id, size).await?;
         Ok(End::At(format!("/volumes/{}", hold.id)))
