@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::Manager;
 use super::state::Volume;
+use super::validate;
 use crate::storage::agent::api::Command;
 use crate::storage::gluster::{BrickHeal, BrickStatus, replies};
 use crate::storage::heketi::loods::{BrickHealth, Health, HealthState};
+use crate::storage::heketi::wire::VolumeCreate;
 
 /// Asks glusterd: with heals, which takes a second or two.
 pub(super) async fn health(manager: &Manager, volume: &Volume) -> Result<Health, String> {
@@ -67,7 +69,7 @@ fn judge(volume: &Volume, status: &[BrickStatus], heals: &[BrickHeal]) -> Health
             volume.name
         );
         (HealthState::DataLoss, text)
-    } else if offline.len() > spare(volume) {
+    } else if a_set_is_lost(volume, &bricks) {
         let text = format!("bricks do not serve on {}", offline.join(", "));
         (HealthState::Inaccessible, text)
     } else if !offline.is_empty() {
@@ -89,17 +91,24 @@ fn judge(volume: &Volume, status: &[BrickStatus], heals: &[BrickHeal]) -> Health
     }
 }
 
-/// Bricks of one set that may be lost while it serves on.
-fn spare(volume: &Volume) -> usize {
+/// Whether more bricks of one set are lost than it can do without. Files are
+/// spread over the sets: each must serve for itself.
+fn a_set_is_lost(volume: &Volume, bricks: &[BrickHealth]) -> bool {
     let durability = &volume.record.durability;
-    let lost = match durability.kind.as_str() {
-        "replicate" if durability.replicate.replica == 2 => 1,
-        // Quorum: more than half of three.
+    let spare = match durability.kind.as_str() {
+        // Of three, quorum wants two.
         "replicate" => 1,
-        "disperse" => durability.disperse.redundancy,
+        "disperse" => usize::try_from(durability.disperse.redundancy).unwrap_or(0),
         _ => 0,
     };
-    usize::try_from(lost).unwrap_or(0)
+    let wanted = validate::wanted(&VolumeCreate {
+        durability: durability.clone(),
+        glustervolumeoptions: volume.record.options.clone(),
+        ..VolumeCreate::default()
+    });
+    let sets = bricks.chunks(wanted.width.max(1) as usize);
+    let mut lost = sets.map(|set| set.iter().filter(|brick| !brick.online).count());
+    lost.any(|lost| lost > spare)
 }
 
 #[cfg(test)]
@@ -107,7 +116,7 @@ mod tests {
     use super::super::state::Brick;
     use super::*;
     use crate::storage::gluster::Record;
-    use crate::storage::heketi::wire::{BrickInfo, Durability, Replicate};
+    use crate::storage::heketi::wire::{BrickInfo, Durability};
 
     fn volume() -> Volume {
         let brick = |host: &str| Brick {
@@ -121,11 +130,7 @@ mod tests {
         Volume {
             name: "v".into(),
             record: Record {
-                durability: Durability {
-                    kind: "replicate".into(),
-                    replicate: Replicate { replica: 2 },
-                    ..Durability::default()
-                },
+                durability: Durability::replicate(2),
                 ..Record::default()
             },
             bricks: vec![brick("h1"), brick("h2")],
@@ -167,5 +172,19 @@ mod tests {
             assert_eq!(health.state, state);
             assert!(health.reason.contains(words), "{}", health.reason);
         }
+    }
+    #[test]
+    fn two_sets_that_each_miss_one_serve_on() {
+        let mut volume = volume();
+        volume.bricks.extend(volume.bricks.clone());
+        let health = |online: [bool; 4]| {
+            let bricks = online.map(|online| BrickHealth {
+                online,
+                ..BrickHealth::default()
+            });
+            a_set_is_lost(&volume, &bricks)
+        };
+        assert!(!health([false, true, true, false]));
+        assert!(health([true, true, false, false]));
     }
 }
