@@ -49,3 +49,4 @@ mod space;
 pub mod tls;
 
 pub use host::{Agent, Settings};
+pub(crate) use program::package;

@@ -61,13 +61,15 @@ pub(super) fn find(program: &str) -> Result<PathBuf, Failure> {
 }
 
 /// Debian's package of a program.
-fn package(program: &str) -> &str {
+pub(crate) fn package(program: &str) -> &str {
     match program {
         "gluster" | "glusterd" => "glusterfs-server",
+        "mount.glusterfs" => "glusterfs-client",
         "mkfs.xfs" | "xfs_growfs" => "xfsprogs",
         "setfattr" | "getfattr" => "attr",
-        "mount" | "umount" => "mount",
-        "losetup" | "fsfreeze" | "setsid" => "util-linux",
+        "mount" | "umount" | "losetup" => "mount",
+        "fsfreeze" | "setsid" | "nsenter" | "unshare" => "util-linux",
+        "ip" => "iproute2",
         "cp" | "rm" | "stat" | "sync" => "coreutils",
         other => other,
     }

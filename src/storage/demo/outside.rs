@@ -1,5 +1,6 @@
 //! The namespaces that the story is told in, seen from outside.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -8,22 +9,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::hosts::LabError;
 use super::scene::hosts_file;
+use crate::storage::agent::package;
 
 const STAGE: &str = include_str!("stage.sh");
 /// Directories of demos, with the process id of the outer one.
 const TAG: &str = "loods-demo-";
 
-/// Programs that the demo runs, and the Debian package of each.
-const NEEDED: [(&str, &str); 9] = [
-    ("ip", "iproute2"),
-    ("nsenter", "util-linux"),
-    ("unshare", "util-linux"),
-    ("losetup", "mount"),
-    ("mkfs.xfs", "xfsprogs"),
-    ("setfattr", "attr"),
-    ("glusterd", "glusterfs-server"),
-    ("gluster", "glusterfs-cli"),
-    ("mount.glusterfs", "glusterfs-client"),
+/// Programs that the demo runs.
+const NEEDED: [&str; 9] = [
+    "ip",
+    "nsenter",
+    "unshare",
+    "losetup",
+    "mkfs.xfs",
+    "setfattr",
+    "glusterd",
+    "gluster",
+    "mount.glusterfs",
 ];
 
 /// Starts `loods storage demo` again, as the first process of fresh network,
@@ -98,19 +100,15 @@ fn check_programs() -> Result<(), LabError> {
     let places: Vec<PathBuf> = std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
         .collect();
-    let absent =
-        |(program, _): &&(&str, &str)| !places.iter().any(|place| place.join(program).is_file());
-    let missing: Vec<_> = NEEDED.iter().filter(absent).collect();
+    let absent = |program: &&&str| !places.iter().any(|place| place.join(program).is_file());
+    let missing: Vec<&str> = NEEDED.iter().filter(absent).copied().collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
-    packages.sort_unstable();
-    packages.dedup();
-    let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
+    let packages: BTreeSet<&str> = missing.iter().map(|program| package(program)).collect();
     Err(LabError::Missing {
-        programs: programs.join(", "),
-        packages: packages.join(" "),
+        programs: missing.join(", "),
+        packages: packages.into_iter().collect::<Vec<_>>().join(" "),
     })
 }
 
