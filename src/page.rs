@@ -110,6 +110,25 @@ impl Page {
     }
 }
 
+/// Rows under each other: each column as wide as its widest cell, `gap` blanks
+/// between two.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]], gap: usize) -> String {
+    use std::fmt::Write as _;
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut page = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            // Writing to a String cannot fail.
+            let _ = write!(line, "{cell:<width$}{:gap$}", "");
+        }
+        page.push_str(line.trim_end());
+        page.push('\n');
+    }
+    page
+}
+
 /// A line without its ages and counters, which change by themselves. The last
 /// number of a line is what the line is about.
 fn without_ages(line: &str) -> String {

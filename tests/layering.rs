@@ -69,8 +69,8 @@ const ARROWS: [(&str, &[&str]); 17] = [
     (
         "cli",
         &[
-            "runtime", "demo", "storage", "k8s", "speaker", "admin", "observe", "lb", "alloc",
-            "facts", "config", "bgp",
+            "runtime", "demo", "page", "storage", "k8s", "speaker", "admin", "observe", "lb",
+            "alloc", "facts", "config", "bgp",
         ],
     ),
     ("main", &["cli"]),

@@ -2,13 +2,13 @@
 //! and what its controllers would make of them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::k8s::files;
 use crate::k8s::store::{Kind, Name, Store};
+use crate::page::columns;
 
 /// Where the Services' own addresses begin, as in the article: 10.111.65.x.
 const CLUSTER_IP: &str = "10.111.65";
@@ -126,19 +126,7 @@ impl Cluster {
                 .iter()
                 .map(|object| row(object)),
         );
-        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-        let widths: [usize; 6] = std::array::from_fn(width);
-        let mut page = String::new();
-        for row in &rows {
-            let cells = row.iter().zip(widths);
-            let line = cells.fold(String::new(), |mut line, (cell, width)| {
-                let _ = write!(line, "{cell:<width$}   ");
-                line
-            });
-            page.push_str(line.trim_end());
-            page.push('\n');
-        }
-        page
+        columns(&rows, 3)
     }
 
     /// What the API server fills in: an address in the cluster, and node ports.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 
+use super::on_one_thread;
 use crate::cli::{USAGE, listen_address};
 use crate::runtime::{log, signals};
 use crate::storage::agent::{Agent, Settings, server, tls};
@@ -62,12 +63,7 @@ pub fn run(args: Args) -> ExitCode {
         eprintln!("error: --log-level {error}");
         return ExitCode::from(USAGE);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let ended = runtime
-        .map_err(|error| error.to_string())
-        .and_then(|runtime| runtime.block_on(serve(args)));
+    let ended = on_one_thread(serve(args)).unwrap_or_else(Err);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

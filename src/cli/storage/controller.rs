@@ -1,14 +1,12 @@
 //! `loods storage controller`: volumes for claims.
 
-use std::fs::File;
-use std::io::Read;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
 
-use super::block_on;
+use super::{block_on, key};
 use crate::cli::{USAGE, listen_address};
 use crate::k8s;
 use crate::runtime::{log, signals};
@@ -78,9 +76,6 @@ Claims need no CSI Controller: --csi-socket is for those who make volumes withou
 sidecar of another cluster). It answers in every replica, leader or not, and one socket serves one
 manager. Do not point csi-provisioner at it for the classes that are served here.";
 
-/// Octets of a key file that are read.
-const KEY_LIMIT: u64 = 64 * 1024;
-
 fn url(text: &str) -> Result<Box<str>, String> {
     judge_url(text).map_err(|trouble| format!("{trouble}; write for example http://manager:8080"))
 }
@@ -93,7 +88,7 @@ fn csi(args: &Args, trust: &Trust) -> Result<Option<Csi>, String> {
     let credentials = match &args.csi_key_file {
         None => None,
         Some(path) => Some(
-            key(path)
+            key::read(path)
                 .and_then(|key| Credentials::new(USER, &key).map_err(|error| error.to_string()))
                 .map_err(|error| format!("--csi-key-file {}: {error}", path.display()))?,
         ),
@@ -103,22 +98,6 @@ fn csi(args: &Args, trust: &Trust) -> Result<Option<Csi>, String> {
         socket: socket.clone(),
         heketi: heketi.map_err(|error| format!("--manager: {error}"))?,
     }))
-}
-
-/// The key in a file, without the line break that an editor leaves.
-fn key(path: &Path) -> Result<Vec<u8>, String> {
-    let mut key = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(KEY_LIMIT + 1).read_to_end(&mut key));
-    read.map_err(|error| error.to_string())?;
-    if key.len() as u64 > KEY_LIMIT {
-        return Err(format!("more than {KEY_LIMIT} octets are no key"));
-    }
-    let end = key.trim_ascii_end().len();
-    key.truncate(end);
-    match key.is_empty() {
-        true => Err("it is empty; put the manager's admin key into it".into()),
-        false => Ok(key),
-    }
 }
 
 /// Runs until told to stop.

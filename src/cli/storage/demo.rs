@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args as ClapArgs;
 use tokio_util::sync::CancellationToken;
 
+use super::on_one_thread;
 use crate::runtime::signals;
 use crate::storage::demo::{self, Error, Options};
 
@@ -33,19 +34,13 @@ Colours on a terminal, unless NO_COLOR is set.";
 
 /// Tells the story.
 pub fn run(args: Args) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
+    let told = match on_one_thread(tell(args)) {
+        Ok(told) => told,
         Err(error) => {
-            eprintln!("error: cannot start: {error}");
+            eprintln!("error: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let told = runtime.block_on(tell(args));
-    // A command on a host may hang: it goes with the host.
-    runtime.shutdown_background();
     match told {
         Ok(code) => code,
         Err(error) => {

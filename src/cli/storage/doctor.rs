@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
 
+use super::on_one_thread;
 use crate::cli::USAGE;
 use crate::k8s::objects::{ClaimKey, Claims, Volumes};
 use crate::k8s::volumes::Calls;
@@ -66,19 +67,12 @@ pub fn run(args: &Args) -> ExitCode {
         manager: args.manager.as_deref().map(Into::into),
         trust,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return usage(&error),
-    };
-    let reports = runtime.block_on(async {
+    let reports = on_one_thread(async {
         let connected = connect(args.kubeconfig.as_deref(), "doctor").await;
         let client = connected.map_err(|error| error.to_string())?;
         look(client, options, claim).await
     });
-    match reports {
+    match reports.unwrap_or_else(Err) {
         Err(error) => usage(&error),
         Ok(reports) => {
             if reports.is_empty() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 
+use super::key;
 use crate::cli::{USAGE, listen_address};
 use crate::runtime::{log, signals};
 use crate::storage::agent::client::Client;
@@ -93,11 +94,10 @@ pub fn run(args: Args) -> ExitCode {
     })
 }
 
-/// The admin's key; a line end behind it is an editor's.
+/// Who may ask with the key in this file.
 fn read_key(path: &Path) -> Result<Keys, String> {
-    let text =
-        std::fs::read(path).map_err(|error| format!("--key-file {}: {error}", path.display()))?;
-    let key = text.trim_ascii_end();
-    let admin = Key::new(key).map_err(|error| format!("--key-file {}: {error}", path.display()))?;
+    let of_file = |error: String| format!("--key-file {}: {error}", path.display());
+    let key = key::read(path).map_err(of_file)?;
+    let admin = Key::new(&key).map_err(|error| of_file(error.to_string()))?;
     Ok(Keys { admin, user: None })
 }

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
 
+use super::on_one_thread;
 use crate::cli::USAGE;
 use crate::k8s::connect;
 use crate::k8s::volumes::Calls;
+use crate::page::columns;
 use crate::storage::controller::{claims, volumes};
 use crate::storage::migrate::{Migration, Options, Row, Saves};
 
@@ -55,13 +57,7 @@ the API server does not answer";
 
 /// Looks, does, prints.
 pub fn run(args: Args) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let rows = match runtime {
-        Ok(runtime) => runtime.block_on(rows(&args)),
-        Err(error) => Err(error.to_string()),
-    };
+    let rows = on_one_thread(rows(&args)).unwrap_or_else(Err);
     match rows {
         Err(error) => {
             eprintln!("error: {error}");
@@ -120,16 +116,7 @@ fn table(rows: &[Row], apply: bool) -> String {
         ]
         .map(dash)
     }));
-    let width = |column: usize| cells.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
-    let mut text = String::new();
-    for row in &cells {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
+    let mut text = columns(&cells, 2);
     for row in rows {
         if !row.refused.is_empty() {
             let _ = writeln!(text, "{}: refused: {}", row.volume, row.refused);

@@ -6,6 +6,7 @@ mod controller;
 mod demo;
 mod doctor;
 mod keeper;
+mod key;
 mod manager;
 mod migrate;
 mod node;
@@ -63,26 +64,28 @@ pub fn run(args: Args) -> ExitCode {
     }
 }
 
-/// Runs one part on one thread to its end.
+/// Runs one part to its end. Its error is told in the log, which has begun.
 fn block_on<E: std::fmt::Display>(work: impl Future<Output = Result<(), E>>) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!("cannot start: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let done = runtime.block_on(work);
-    // A thread may wait for a file system that does not answer: it is left behind.
-    runtime.shutdown_background();
-    match done {
+    let done = on_one_thread(async { work.await.map_err(|error| error.to_string()) });
+    match done.unwrap_or_else(Err) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs something to its end on this thread.
+fn on_one_thread<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    // Fails only where a provider is there already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    let done = runtime.block_on(work);
+    // A thread may wait for a file system that does not answer: it is left behind.
+    runtime.shutdown_background();
+    Ok(done)
 }
