@@ -4,7 +4,7 @@ use crate::support::gluster::{Gluster, KEY, Server};
 use crate::support::lab::Lab;
 use crate::support::wait;
 use loods::storage::heketi::client::{Credentials, Heketi, Limits, Trust};
-use loods::storage::heketi::wire::{Durability, Replicate, VolumeCreate, VolumeInfo};
+use loods::storage::heketi::wire::{Durability, VolumeCreate, VolumeInfo};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -111,11 +111,7 @@ pub fn wanted(name: &str, gib: i64) -> VolumeCreate {
     VolumeCreate {
         size: gib,
         name: name.into(),
-        durability: Durability {
-            kind: "replicate".into(),
-            replicate: Replicate { replica: 2 },
-            ..Durability::default()
-        },
+        durability: Durability::replicate(2),
         gid: 2000,
         ..VolumeCreate::default()
     }

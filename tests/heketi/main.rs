@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use loods::storage::heketi::client::{Credentials, Heketi, Limits, Trust};
 use loods::storage::heketi::ensure::Pauses;
-use loods::storage::heketi::wire::{Durability, Replicate, VolumeCreate};
+use loods::storage::heketi::wire::{Durability, VolumeCreate};
 use stand_in::StandIn;
 
 const KEY: &str = "adminkey-lab";
@@ -51,11 +51,7 @@ fn wanted(name: &str) -> VolumeCreate {
     VolumeCreate {
         size: 2,
         name: name.into(),
-        durability: Durability {
-            kind: "replicate".into(),
-            replicate: Replicate { replica: 2 },
-            ..Durability::default()
-        },
+        durability: Durability::replicate(2),
         gid: 2000,
         ..VolumeCreate::default()
     }

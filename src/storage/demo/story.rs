@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::scene::{KEY, STORAGE, Scene, URL, WEB, until};
 use crate::storage::heketi::client::{Credentials, Heketi, Limits, Trust};
-use crate::storage::heketi::wire::{Durability, Replicate, Snapshot, VolumeCreate, VolumeInfo};
+use crate::storage::heketi::wire::{Durability, Snapshot, VolumeCreate, VolumeInfo};
 
 /// Where the volume is mounted on the web hosts.
 const MOUNT: &str = "/mnt/website-uploads";
@@ -71,11 +71,7 @@ async fn make(scene: &mut Scene, heketi: &Heketi) -> Option<VolumeInfo> {
     let wanted = VolumeCreate {
         size: 2,
         name: NAME.into(),
-        durability: Durability {
-            kind: "replicate".into(),
-            replicate: Replicate { replica: 2 },
-            ..Durability::default()
-        },
+        durability: Durability::replicate(2),
         gid: 2000,
         snapshot: Snapshot {
             enable: true,

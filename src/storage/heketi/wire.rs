@@ -191,6 +191,17 @@ pub struct Durability {
     pub disperse: Disperse,
 }
 
+impl Durability {
+    /// So many copies of each file.
+    pub fn replicate(copies: i64) -> Self {
+        Self {
+            kind: "replicate".into(),
+            replicate: Replicate { replica: copies },
+            ..Self::default()
+        }
+    }
+}
+
 /// Copies of each file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replicate {
