@@ -1,5 +1,8 @@
 //! `loods demo --once`, as somebody without root and without a cluster runs it.
 
+#[path = "../support/readme.rs"]
+mod readme;
+
 use std::time::{Duration, Instant};
 
 use crate::loods;
@@ -84,34 +87,8 @@ fn the_files_are_the_articles_but_for_the_router() {
     assert_eq!(read("demo/config.yaml"), substituted);
 }
 
-/// What the README shows is what the demo says, ages apart.
 #[test]
 fn the_readme_shows_what_the_demo_says() {
-    let readme = include_str!("../../README.md");
-    let shown = readme.split("<!-- demo -->").nth(1).expect("the mark");
-    let shown = shown.split("<!-- /demo -->").next().expect("the end mark");
     let told = loods(&["demo", "--once", "--port", "11792"], "").output;
-    let plain = |line: &str| {
-        let words = line.split_whitespace().filter(|word| {
-            let age = word.trim_end_matches('s').parse::<u32>().is_ok() && word.ends_with('s');
-            let clock = word.len() == 8 && word.matches(':').count() == 2;
-            !age && !clock
-        });
-        // The milliseconds of this machine at that moment.
-        let line = words.collect::<Vec<_>>().join(" ");
-        line.split(" (").next().unwrap_or_default().to_owned()
-    };
-    let told: Vec<String> = told.lines().map(plain).collect();
-    let lines = shown
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with("```"));
-    let mut count = 0;
-    for line in lines.map(plain) {
-        count += 1;
-        assert!(
-            told.contains(&line),
-            "the demo does not say '{line}': {told:#?}"
-        );
-    }
-    assert!(count > 20, "{count} lines are in the README");
+    assert!(readme::lines_told("demo", &told) > 20);
 }

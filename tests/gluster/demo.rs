@@ -1,7 +1,7 @@
 //! `loods storage demo`: its whole story, and that nothing of it is left.
 
 use crate::support::lab::Lab;
-use crate::support::{tools, wait};
+use crate::support::{readme, tools, wait};
 use std::process::{Command, Stdio};
 
 /// Directories and loop devices of demos, as this machine has them.
@@ -43,6 +43,7 @@ fn it_tells_its_story_and_leaves_nothing() {
     ] {
         assert!(page.contains(line), "{line}: {page}");
     }
+    assert!(readme::lines_told("storage demo", &page) > 6, "{page}");
     // In a pipe there are no colours.
     assert!(!page.contains('\x1b'), "{page}");
     assert_eq!(left(), Vec::<String>::new());

@@ -24,6 +24,7 @@ pub mod node;
 pub mod process;
 #[cfg(feature = "storage")]
 pub mod python;
+pub mod readme;
 pub mod stream;
 pub mod tools;
 pub mod wait;
