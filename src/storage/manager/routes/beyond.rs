@@ -82,7 +82,10 @@ fn take(manager: &Arc<Manager>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
     if name.is_empty() || name.len() > 200 || !name.chars().all(plain) {
         return Err((
             400,
-            "name: 1 to 200 letters, digits, - and _ are wanted".into(),
+            format!(
+                "name {:?}: a snapshot's name has 1 to 200 letters, digits, - and _",
+                name.chars().take(80).collect::<String>()
+            ),
         ));
     }
     let there = manager.state().snapshot_infos();

@@ -241,30 +241,23 @@ impl Act {
     pub(super) fn check_done(self, life: &Life, told: &str) {
         let state = life.manager.state();
         let size = |name: &str| state.volume_named(name).map(|volume| volume.record.size);
-        drop_check(
-            match self {
-                Act::FirstNode => state.nodes.len() == 1,
-                Act::AddNode => state.nodes.len() == 3,
-                Act::RemoveNode => state.nodes.len() == 2,
-                Act::AddDevice | Act::RemoveDevice => state.devices.len() == 3,
-                Act::Tags => state
-                    .devices
-                    .values()
-                    .any(|device| !device.record.tags.is_empty()),
-                Act::Make | Act::MakeOf3 => size("vol") == Some(3),
-                Act::Grow => size("vol") == Some(5),
-                Act::Remove => size("vol").is_none(),
-                Act::Snapshot => state.snapshot_infos().len() == 1,
-                Act::DropSnapshot => state.snapshot_infos().len() == 1,
-                Act::Restore => size("copy") == Some(4) && state.snapshot_infos().len() == 2,
-                Act::Clone => size("copy") == Some(4) && state.snapshot_infos().is_empty(),
-            },
-            told,
-        );
+        let done = match self {
+            Act::FirstNode => state.nodes.len() == 1,
+            Act::AddNode => state.nodes.len() == 3,
+            Act::RemoveNode => state.nodes.len() == 2,
+            Act::AddDevice | Act::RemoveDevice => state.devices.len() == 3,
+            Act::Tags => state
+                .devices
+                .values()
+                .any(|device| !device.record.tags.is_empty()),
+            Act::Make | Act::MakeOf3 => size("vol") == Some(3),
+            Act::Grow => size("vol") == Some(5),
+            Act::Remove => size("vol").is_none(),
+            Act::Snapshot => state.snapshot_infos().len() == 1,
+            Act::DropSnapshot => state.snapshot_infos().len() == 1,
+            Act::Restore => size("copy") == Some(4) && state.snapshot_infos().len() == 2,
+            Act::Clone => size("copy") == Some(4) && state.snapshot_infos().is_empty(),
+        };
+        assert!(done, "{told}: it is not done");
     }
-}
-
-#[track_caller]
-fn drop_check(done: bool, told: &str) {
-    assert!(done, "{told}: it is not done");
 }
