@@ -243,9 +243,15 @@ impl Gluster {
             .iter()
             .map(|server| format!("--- {}/agent\n{}\n", server.host.name, server.tail()));
         let volumes = self.servers[0].shell("gluster volume info; gluster volume status");
+        let pools = self.servers.iter().map(|server| {
+            let told = server.shell("gluster peer status; gluster volume list");
+            let told = told.unwrap_or_else(|why| why);
+            format!("--- {}/glusterd\n{told}\n", server.host.name)
+        });
         format!(
-            "{}--- manager\n{}\n--- volumes\n{}\n",
+            "{}{}--- manager\n{}\n--- volumes\n{}\n",
             ends.collect::<String>(),
+            pools.collect::<String>(),
             self.manager.tail(40),
             volumes.unwrap_or_else(|why| why)
         )
