@@ -9,8 +9,8 @@
 //!
 //! The other way round, a glusterd leaves out of a change whoever is not a whole
 //! peer at its begin. What is made or set then, the other hears of when it joins.
-//! What is removed it does not, and brings back: so a removal waits until the
-//! glusterd that is asked has joined with all hosts that are there.
+//! What is removed it does not, and brings back: so a removal asks a glusterd that
+//! has joined with all hosts that are there, and waits until there is one.
 
 use std::time::Duration;
 
@@ -80,18 +80,25 @@ impl Manager {
         }
     }
 
-    /// Waits until the glusterd of this agent has joined with those of all hosts
-    /// that are there.
-    pub(super) async fn until_joined(&self, cluster: &str, agent: &str) -> Result<(), Trouble> {
+    /// Waits until the glusterd of this agent, or of another that has joined with
+    /// more, has joined with those of all hosts that are there. Answers with the agent.
+    pub(super) async fn until_joined(
+        &self,
+        cluster: &str,
+        mut agent: String,
+    ) -> Result<String, Trouble> {
         for _ in 0..LOOKS {
-            let told = self.gluster_at(agent, Command::PoolList).await?;
-            let hosts = {
-                let state = self.state();
-                state.nodes_of(cluster).filter(|node| node.there).count()
+            let told = self.gluster_at(&agent, Command::PoolList).await?;
+            let peers = joined(&replies::pool(&told)?);
+            let next = {
+                let mut state = self.state();
+                if peers >= state.nodes_of(cluster).filter(|node| node.there).count() {
+                    return Ok(agent);
+                }
+                state.set_peers(&agent, peers);
+                state.agent_for(cluster)
             };
-            if has_joined(&replies::pool(&told)?, hosts) {
-                return Ok(());
-            }
+            agent = next.unwrap_or(agent);
             tokio::time::sleep(PAUSE).await;
         }
         Err(Trouble::Other(format!(
@@ -100,9 +107,9 @@ impl Manager {
     }
 }
 
-/// Whether a glusterd has joined with so many hosts, itself among them.
-fn has_joined(peers: &[Peer], hosts: usize) -> bool {
-    peers.iter().filter(|peer| peer.is_ready()).count() >= hosts
+/// With how many peers a glusterd has joined, itself among them.
+pub(super) fn joined(peers: &[Peer]) -> usize {
+    peers.iter().filter(|peer| peer.is_ready()).count()
 }
 
 /// Whether a glusterd still takes one of these hosts for connected.
@@ -144,14 +151,12 @@ mod tests {
         };
         let asked = || peer(true, "");
         let whole = || peer(true, "Peer in Cluster");
-        assert!(has_joined(&[asked(), whole()], 2));
-        // One that is not in our care is no harm.
-        assert!(has_joined(&[asked(), whole(), whole()], 2));
+        assert_eq!(joined(&[asked(), whole()]), 2);
         for other in [
             peer(false, "Peer in Cluster"),
             peer(true, "Accepted peer request"),
         ] {
-            assert!(!has_joined(&[asked(), other], 2));
+            assert_eq!(joined(&[asked(), other]), 1);
         }
     }
 }

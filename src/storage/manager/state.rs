@@ -35,7 +35,7 @@ pub struct Node {
     pub there: bool,
     /// Since when it does not.
     pub away: Option<tokio::time::Instant>,
-    /// How many peers its glusterd had then, itself among them.
+    /// How many peers its glusterd had joined with then, itself among them.
     pub peers: usize,
 }
 
@@ -166,7 +166,8 @@ impl State {
     }
 
     /// The agent that a cluster's glusterd is asked by. A glusterd that has lost
-    /// its state has no peers and knows no volume: the one with most is believed.
+    /// its state has no peers and knows no volume, and one that was killed may stay
+    /// half a peer until it is started again: the one that has joined most is believed.
     pub fn agent_for(&self, cluster: &str) -> Option<String> {
         let nodes = self.nodes_of(cluster).filter(|node| node.there);
         let best = nodes.min_by_key(|node| {
@@ -174,6 +175,14 @@ impl State {
             (!online, std::cmp::Reverse(node.peers), &node.record.id)
         });
         best.map(|node| node.agent.clone())
+    }
+
+    /// With how many peers the glusterd of this agent says it has joined.
+    pub fn set_peers(&mut self, agent: &str, peers: usize) {
+        let mut nodes = self.nodes.values_mut();
+        if let Some(node) = nodes.find(|node| node.agent == agent) {
+            node.peers = peers;
+        }
     }
 
     /// Every address or name under which bricks of a cluster are served.

@@ -81,7 +81,7 @@ impl Manager {
     /// is in the way. Answers with its XML. Done before counts as done.
     pub(super) async fn gluster(&self, cluster: &str, asked: Command) -> Result<String, Trouble> {
         loop {
-            let agent = self.state().agent_for(cluster).ok_or_else(|| {
+            let mut agent = self.state().agent_for(cluster).ok_or_else(|| {
                 Trouble::Other(format!(
                     "no agent of cluster {cluster} answers: see loods storage doctor"
                 ))
@@ -90,7 +90,7 @@ impl Manager {
                 self.until_noticed(cluster, &agent).await;
             }
             if matches!(asked, Command::Stop(_) | Command::Delete(_)) {
-                self.until_joined(cluster, &agent).await?;
+                agent = self.until_joined(cluster, agent).await?;
             }
             match self.gluster_at(&agent, asked.clone()).await {
                 // It is noted as away now, and every other can do the same.

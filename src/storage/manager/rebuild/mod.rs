@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join_all;
 
 use super::Manager;
+use super::away::joined;
 use super::state::{Cluster, Device, Node};
 use crate::storage::agent::api::{self, Command, Host, Reply, Request};
 use crate::storage::gluster::{self, Record, SnapshotRecord, replies};
@@ -84,11 +85,11 @@ pub(super) async fn look(manager: &Manager, seeds: &[Box<str>]) -> Looked {
     Looked { missing, whole }
 }
 
-/// How many peers a host's glusterd has, itself among them; 0: it does not say.
+/// How many peers a host's glusterd has joined with, itself among them; 0: it does not say.
 async fn peers(manager: &Manager, agent: &str) -> usize {
     let told = manager.ask(agent, &Request::Gluster(Command::PoolList));
     match told.await {
-        Ok(Reply::Gluster(text)) => replies::pool(&text).map_or(0, |peers| peers.len()),
+        Ok(Reply::Gluster(text)) => replies::pool(&text).map_or(0, |peers| joined(&peers)),
         _ => 0,
     }
 }
