@@ -10,7 +10,9 @@
 //! The other way round, a glusterd leaves out of a change whoever is not a whole
 //! peer at its begin. What is made or set then, the other hears of when it joins.
 //! What is removed it does not, and brings back: so a removal asks a glusterd that
-//! has joined with all hosts that are there, and waits until there is one.
+//! has joined with all hosts that are there, and waits until there is one. One that
+//! was killed may call the others half a peer until it is started again (Gluster
+//! 10.3), while they take it for a whole one: then it is they who are asked.
 
 use std::time::Duration;
 
@@ -80,29 +82,31 @@ impl Manager {
         }
     }
 
-    /// Waits until the glusterd of this agent, or of another that has joined with
-    /// more, has joined with those of all hosts that are there. Answers with the agent.
-    pub(super) async fn until_joined(
-        &self,
-        cluster: &str,
-        mut agent: String,
-    ) -> Result<String, Trouble> {
+    /// Waits until one glusterd of a cluster has joined with those of all hosts that
+    /// are there. Answers with its agent.
+    pub(super) async fn until_joined(&self, cluster: &str) -> Result<String, Trouble> {
+        let first = self.first_agent(cluster)?;
         for _ in 0..LOOKS {
-            let told = self.gluster_at(&agent, Command::PoolList).await?;
-            let peers = joined(&replies::pool(&told)?);
-            let next = {
-                let mut state = self.state();
-                if peers >= state.nodes_of(cluster).filter(|node| node.there).count() {
+            let (agents, there) = {
+                let state = self.state();
+                let there = state.nodes_of(cluster).filter(|node| node.there).count();
+                (state.agents_of(cluster), there)
+            };
+            for agent in agents {
+                // The others may have joined, whatever this one's trouble is.
+                let Ok(told) = self.gluster_at(&agent, Command::PoolList).await else {
+                    continue;
+                };
+                let peers = joined(&replies::pool(&told)?);
+                self.state().set_peers(&agent, peers);
+                if peers >= there {
                     return Ok(agent);
                 }
-                state.set_peers(&agent, peers);
-                state.agent_for(cluster)
-            };
-            agent = next.unwrap_or(agent);
+            }
             tokio::time::sleep(PAUSE).await;
         }
         Err(Trouble::Other(format!(
-            "glusterd on {agent} is not connected with the glusterd of every host of cluster {cluster} that is there: a volume that is removed now would come back with the others; look at gluster pool list on each host, and start glusterd where it does not run"
+            "no glusterd of cluster {cluster} (that on {first} and the others) is connected with those of every host that is there: a volume that is removed now would come back with the others; look at gluster pool list on each host, and start glusterd where it does not run"
         )))
     }
 }

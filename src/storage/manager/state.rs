@@ -165,16 +165,22 @@ impl State {
             .collect()
     }
 
-    /// The agent that a cluster's glusterd is asked by. A glusterd that has lost
-    /// its state has no peers and knows no volume, and one that was killed may stay
-    /// half a peer until it is started again: the one that has joined most is believed.
+    /// The agent that a cluster's glusterd is asked by.
     pub fn agent_for(&self, cluster: &str) -> Option<String> {
-        let nodes = self.nodes_of(cluster).filter(|node| node.there);
-        let best = nodes.min_by_key(|node| {
+        self.agents_of(cluster).into_iter().next()
+    }
+
+    /// The agents of a cluster that are there, the best to ask first. A glusterd that
+    /// has lost its state has no peers and knows no volume, and one that was killed may
+    /// stay half a peer until it is started again: the one that has joined most is
+    /// believed.
+    pub fn agents_of(&self, cluster: &str) -> Vec<String> {
+        let mut nodes: Vec<&Node> = self.nodes_of(cluster).filter(|node| node.there).collect();
+        nodes.sort_by_key(|node| {
             let online = node.record.state == "online";
             (!online, std::cmp::Reverse(node.peers), &node.record.id)
         });
-        best.map(|node| node.agent.clone())
+        nodes.into_iter().map(|node| node.agent.clone()).collect()
     }
 
     /// With how many peers the glusterd of this agent says it has joined.

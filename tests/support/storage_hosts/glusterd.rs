@@ -36,6 +36,10 @@ impl World {
                 volume.dead.clear();
                 Ok(String::new())
             }
+            // A real one does it alone, and hears from the others that it is not done.
+            Command::Stop(_) | Command::Delete(_) if self.hosts[host].half => {
+                Err("the others would bring it back".into())
+            }
             Command::Stop(name) => {
                 self.known(pool, name)?.state = "Stopped";
                 Ok(String::new())

@@ -48,6 +48,8 @@ pub struct Host {
     pub pool: u32,
     /// Nothing of it answers.
     pub away: bool,
+    /// Its glusterd takes the others for half a peer each, as after some deaths.
+    pub half: bool,
     pub node: Option<NodeRecord>,
     /// By id.
     pub devices: BTreeMap<String, Device>,

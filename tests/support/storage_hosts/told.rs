@@ -61,6 +61,10 @@ pub(super) fn info(volumes: &BTreeMap<String, Volume>) -> String {
 
 pub(super) fn pool(world: &World, asked: &str) -> String {
     let pool = world.hosts[asked].pool;
+    let (state, words) = match world.hosts[asked].half {
+        true => (4, "Accepted peer request"),
+        false => (3, "Peer in Cluster"),
+    };
     let mut text = String::from("<peerStatus>");
     for (name, host) in world.hosts.iter().filter(|(_, host)| host.pool == pool) {
         let _ = if name == asked {
@@ -72,7 +76,7 @@ pub(super) fn pool(world: &World, asked: &str) -> String {
             let storage = &host.storage;
             write!(
                 text,
-                "<peer><uuid>{name}</uuid><hostname>{storage}</hostname><hostnames><hostname>{storage}</hostname></hostnames><connected>{}</connected><state>3</state><stateStr>Peer in Cluster</stateStr></peer>",
+                "<peer><uuid>{name}</uuid><hostname>{storage}</hostname><hostnames><hostname>{storage}</hostname></hostnames><connected>{}</connected><state>{state}</state><stateStr>{words}</stateStr></peer>",
                 u32::from(!host.away)
             )
         };

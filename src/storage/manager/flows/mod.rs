@@ -81,16 +81,13 @@ impl Manager {
     /// is in the way. Answers with its XML. Done before counts as done.
     pub(super) async fn gluster(&self, cluster: &str, asked: Command) -> Result<String, Trouble> {
         loop {
-            let mut agent = self.state().agent_for(cluster).ok_or_else(|| {
-                Trouble::Other(format!(
-                    "no agent of cluster {cluster} answers: see loods storage doctor"
-                ))
-            })?;
+            let removes = matches!(asked, Command::Stop(_) | Command::Delete(_));
+            let agent = match removes {
+                true => self.until_joined(cluster).await?,
+                false => self.first_agent(cluster)?,
+            };
             if !command::only_asks(&asked) {
                 self.until_noticed(cluster, &agent).await;
-            }
-            if matches!(asked, Command::Stop(_) | Command::Delete(_)) {
-                agent = self.until_joined(cluster, agent).await?;
             }
             match self.gluster_at(&agent, asked.clone()).await {
                 // It is noted as away now, and every other can do the same.
@@ -98,6 +95,15 @@ impl Manager {
                 answer => return answer,
             }
         }
+    }
+
+    /// Which agent a cluster's glusterd is asked by.
+    pub(super) fn first_agent(&self, cluster: &str) -> Result<String, Trouble> {
+        self.state().agent_for(cluster).ok_or_else(|| {
+            Trouble::Other(format!(
+                "no agent of cluster {cluster} answers: see loods storage doctor"
+            ))
+        })
     }
 
     /// The same by the agent that is named.

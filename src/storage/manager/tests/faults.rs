@@ -11,7 +11,7 @@ use super::life::{Done, Life, check};
 use crate::storage::agent::api::{Command, Request};
 
 /// Three hosts with a device of 40 GiB each.
-async fn three() -> (std::sync::Arc<Hosts>, Life) {
+pub(super) async fn three() -> (std::sync::Arc<Hosts>, Life) {
     let hosts = Hosts::new(3, 40);
     let life = Life::settled(&hosts).await;
     for n in 1..=3 {
@@ -472,29 +472,4 @@ async fn a_look_in_the_midst_changes_nothing_that_is_under_way() {
         life.look().await;
         check(&hosts, &life, &format!("looked after {delay}"));
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn nodes_that_come_at_one_time_become_peers() {
-    let hosts = Hosts::new(3, 40);
-    let life = Life::settled(&hosts).await;
-    let cluster = acts::cluster(&life).await;
-    assert!(cluster.is_some());
-    let (one, two, three) =
-        tokio::join!(add_node(&life, 1), add_node(&life, 2), add_node(&life, 3));
-    assert!(
-        one.worked() && two.worked() && three.worked(),
-        "{one:?} {two:?} {three:?}"
-    );
-    let pools: std::collections::BTreeSet<u32> =
-        hosts.world().hosts.values().map(|host| host.pool).collect();
-    assert_eq!(pools.len(), 1);
-    // A host of another cluster is not taken.
-    let other = Hosts::new(1, 40);
-    if let Some(node) = &mut other.world().hosts.get_mut("gfs1") {
-        node.node = Some(Default::default());
-    }
-    let life = Life::settled(&other).await;
-    let refused = add_node(&life, 1).await;
-    assert!(refused.refused().1.contains("already"), "{refused:?}");
 }

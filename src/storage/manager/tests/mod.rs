@@ -7,6 +7,7 @@ mod faults;
 mod hosts;
 mod life;
 mod model;
+mod peers;
 
 use std::cell::Cell;
 
