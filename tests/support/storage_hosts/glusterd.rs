@@ -22,6 +22,9 @@ impl World {
             Command::PeerDetach(storage) => self.detach(pool, storage),
             Command::PoolList => Ok(told::pool(self, host)),
             Command::Info(None) => Ok(told::info(&self.pools[&pool])),
+            Command::Info(Some(name)) if self.hosts[host].left_out.contains_key(name) => {
+                Ok(told::info(&self.hosts[host].left_out))
+            }
             Command::Info(Some(name)) => {
                 let volume = self.known(pool, name)?.clone();
                 Ok(told::info(&[(name.clone(), volume)].into()))

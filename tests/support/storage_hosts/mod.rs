@@ -50,6 +50,8 @@ pub struct Host {
     pub away: bool,
     /// Its glusterd takes the others for half a peer each, as after some deaths.
     pub half: bool,
+    /// Volumes that its glusterd still has when it was left out of their removal.
+    pub left_out: BTreeMap<String, Volume>,
     pub node: Option<NodeRecord>,
     /// By id.
     pub devices: BTreeMap<String, Device>,

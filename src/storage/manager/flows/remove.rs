@@ -5,6 +5,7 @@ use futures::future::join_all;
 use super::super::state::Volume;
 use super::{Manager, PAUSE, TRIES, Trouble, mark, places};
 use crate::storage::agent::api::{Command, Request};
+use crate::storage::agent::client::AgentError;
 use crate::storage::gluster::Record;
 
 /// Removes a volume that is known.
@@ -47,6 +48,9 @@ async fn take_down(manager: &Manager, volume: &Volume) -> Result<(), Trouble> {
 }
 
 /// Stops and deletes a volume in glusterd. One that is not there is as good.
+///
+/// A glusterd that comes back just then may have been left out though it counted
+/// as joined, and gives the volume back to the others: so all are asked afterwards.
 pub(in super::super) async fn withdraw(
     manager: &Manager,
     cluster: &str,
@@ -54,17 +58,41 @@ pub(in super::super) async fn withdraw(
 ) -> Result<(), Trouble> {
     let mut tries = 1;
     loop {
-        match stop_and_delete(manager, cluster, name).await {
-            Ok(()) => return Ok(()),
-            Err(trouble) if trouble.is_not_found() => return Ok(()),
+        let still = match stop_and_delete(manager, cluster, name).await {
+            Err(trouble) if trouble.is_not_found() => still_known(manager, cluster, name).await?,
+            Ok(()) => still_known(manager, cluster, name).await?,
             // A peer that was away for the stop hears of it only now.
-            Err(trouble) if trouble.is_started() && tries < TRIES => {
-                tokio::time::sleep(PAUSE * 3).await;
-                tries += 1;
-            }
+            Err(trouble) if trouble.is_started() && tries < TRIES => true,
             Err(trouble) => return Err(trouble),
+        };
+        if !still {
+            return Ok(());
         }
+        if tries == TRIES {
+            return Err(Trouble::Other(format!(
+                "volume {name} was deleted, and a glusterd of cluster {cluster} still has it: look at gluster volume list on each host; the removal is tried again when it is asked for again"
+            )));
+        }
+        tokio::time::sleep(PAUSE * tries.clamp(3, 10)).await;
+        tries += 1;
     }
+}
+
+/// Whether any glusterd of a cluster still has a volume. A host that is away by
+/// now is not asked.
+async fn still_known(manager: &Manager, cluster: &str, name: &str) -> Result<bool, Trouble> {
+    let agents = manager.state().agents_of(cluster);
+    let asking = agents.iter().map(async |agent| {
+        let info = Command::Info(Some(name.into()));
+        match manager.gluster_at(agent, info).await {
+            Ok(_) => Ok(true),
+            Err(trouble) if trouble.is_not_found() => Ok(false),
+            Err(Trouble::Agent(AgentError::Unreachable { .. })) => Ok(false),
+            Err(trouble) => Err(trouble),
+        }
+    });
+    let told: Result<Vec<bool>, Trouble> = join_all(asking).await.into_iter().collect();
+    Ok(told?.contains(&true))
 }
 
 async fn stop_and_delete(manager: &Manager, cluster: &str, name: &str) -> Result<(), Trouble> {

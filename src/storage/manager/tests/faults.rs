@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::acts::{self, DIRECTORY, add_device, add_node, ensure, grow_to, replicated, snapshot};
 use super::hosts::{Hosts, Luck, Volume};
 use super::life::{Done, Life, check};
-use crate::storage::agent::api::{Command, Request};
+use crate::storage::agent::api::Request;
 
 /// Three hosts with a device of 40 GiB each.
 pub(super) async fn three() -> (std::sync::Arc<Hosts>, Life) {
@@ -160,11 +160,11 @@ async fn a_brick_of_a_host_that_was_away_for_its_removal_goes_when_it_is_back() 
         *hosts.world() = prepared;
         life.line.asked()
     };
-    let delete = calls
+    let bricks = calls
         .iter()
-        .position(|(_, request)| matches!(request, Request::Gluster(Command::Delete(_))));
+        .position(|(_, request)| matches!(request, Request::RemoveBrick { .. }));
     let life = Life::settled(&hosts).await;
-    let mut lucks = vec![Luck::Good; delete.expect("a delete") + 1];
+    let mut lucks = vec![Luck::Good; bricks.expect("its bricks are removed")];
     // All three are asked, and the first once more.
     lucks.extend([Luck::Unsent, Luck::Good, Luck::Good, Luck::Unsent]);
     life.line.shall(lucks);

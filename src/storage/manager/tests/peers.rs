@@ -1,8 +1,11 @@
 //! glusterds that join, and that have joined by halves.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::acts::{self, add_node, ensure, replicated};
 use super::faults::three;
-use super::hosts::Hosts;
+use super::hosts::{Hosts, Volume};
 use super::life::{Life, check};
 
 #[tokio::test(start_paused = true)]
@@ -63,4 +66,45 @@ async fn a_removal_goes_by_a_glusterd_that_has_joined_with_all() {
     let gone = acts::remove(&life, "/volumes", Some(made.id())).await;
     assert!(gone.worked(), "{gone:?}");
     check(&hosts, &life, "removed when they had joined");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_a_glusterd_brings_back_is_removed_once_more() {
+    let (hosts, life) = three().await;
+    let made = ensure(&life, replicated("vol", 2, 2)).await;
+    let pool = hosts.world().hosts["gfs1"].pool;
+    let volumes = hosts.world().pools[&pool].clone();
+    let left_out = |volumes: &BTreeMap<String, Volume>| {
+        let mut world = hosts.world();
+        let host = world.hosts.get_mut("gfs2").expect("it is there");
+        host.left_out.clone_from(volumes);
+    };
+    left_out(&volumes);
+    let comes_back = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(
+            hosts.world().pools[&pool].len(),
+            0,
+            "the others have removed it"
+        );
+        left_out(&BTreeMap::new());
+        hosts.world().pools.insert(pool, volumes.clone());
+    };
+    let removing = acts::remove(&life, "/volumes", Some(made.id()));
+    let (gone, ()) = tokio::join!(removing, comes_back);
+    assert!(gone.worked(), "{gone:?}");
+    assert_eq!(hosts.world().pools[&pool].len(), 0);
+    check(&hosts, &life, "removed twice");
+
+    // One that never lets go of it: the client is told, and nothing is forgotten.
+    let made = ensure(&life, replicated("kept", 2, 2)).await;
+    let volumes = hosts.world().pools[&pool].clone();
+    left_out(&volumes);
+    let refused = acts::remove(&life, "/volumes", Some(made.id())).await;
+    let (status, text) = refused.refused();
+    assert!(status == 500 && text.contains("still has it"), "{text}");
+    left_out(&BTreeMap::new());
+    let gone = acts::remove(&life, "/volumes", Some(made.id())).await;
+    assert!(gone.worked(), "{gone:?}");
+    check(&hosts, &life, "removed in the end");
 }
