@@ -155,6 +155,59 @@ fn fill(rooms: &[Room], wanted: Wanted, sets: u64, size: u64) -> Option<Vec<Slot
     Some(slots)
 }
 
+/// Chooses a place for a brick that takes another's, `like` it: on none of the
+/// nodes of the `others` of its set, in a zone of none of them if there is one,
+/// and not on the device where the old one is.
+///
+/// # Errors
+/// No device fits: says how much room there would have to be, and where.
+pub fn substitute(
+    rooms: &[Room],
+    like: &Slot,
+    others: &[&str],
+    strict_zones: bool,
+) -> Result<Slot, NoSpace> {
+    let zones: BTreeSet<i64> = rooms
+        .iter()
+        .filter(|room| others.contains(&&*room.node))
+        .map(|room| room.zone)
+        .collect();
+    let free = rooms
+        .iter()
+        .filter(|room| room.device != like.device && !others.contains(&&*room.node));
+    let fits = free
+        .clone()
+        .filter(|room| {
+            if like.arbiter {
+                room.arbiter
+            } else {
+                room.content
+            }
+        })
+        .filter(|room| room.free >= like.size)
+        .filter(|room| !strict_zones || !zones.contains(&room.zone));
+    let best = fits.min_by_key(|room| {
+        let mixed = room.content && like.arbiter;
+        let shared = zones.contains(&room.zone);
+        (shared, mixed, std::cmp::Reverse(room.free), &room.device)
+    });
+    let room = best.ok_or_else(|| {
+        let there: Vec<String> = free
+            .map(|room| format!("{} {} GiB", room.device, room.free >> 20))
+            .collect();
+        NoSpace(format!(
+            "a device with {} GiB is wanted on a node that has no other brick of the set; online devices there: {}",
+            like.size.div_ceil(1 << 20),
+            if there.is_empty() { "none".into() } else { there.join(", ") }
+        ))
+    })?;
+    Ok(Slot {
+        device: room.device.clone(),
+        node: room.node.clone(),
+        ..like.clone()
+    })
+}
+
 fn no_space(rooms: &[Room], wanted: Wanted) -> NoSpace {
     let mut largest: BTreeMap<&str, u64> = BTreeMap::new();
     for room in rooms {
@@ -279,6 +332,37 @@ mod tests {
         };
         let rooms = [room("a", "n1", 1, 4), room("b", "n2", 1, 4)];
         assert!(place(&rooms, strict).is_err());
+    }
+
+    #[test]
+    fn a_substitute_lies_apart_from_the_others() {
+        let rooms = [
+            room("a", "n1", 1, 90),
+            room("a2", "n1", 1, 20),
+            room("b", "n2", 2, 80),
+            room("c", "n3", 2, 70),
+            room("d", "n4", 3, 3),
+        ];
+        let like = |device: &str, gib| Slot {
+            device: device.into(),
+            node: "n1".into(),
+            size: gib * GIB,
+            arbiter: false,
+        };
+        for (gib, strict, expected) in [
+            (2, false, Some("a2")),
+            // In the zone of the other, where no other zone has room.
+            (30, false, Some("c")),
+            (30, true, None),
+            (75, false, None),
+        ] {
+            let found = substitute(&rooms, &like("a", gib), &["n2"], strict);
+            let found = found.map(|slot| slot.device);
+            match expected {
+                Some(device) => assert_eq!(found, Ok(device.to_owned()), "{gib}"),
+                None => assert!(found.unwrap_err().0.contains("c 70 GiB"), "{gib}"),
+            }
+        }
     }
 
     fn rooms() -> impl Strategy<Value = Vec<Room>> {

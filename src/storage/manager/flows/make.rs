@@ -100,14 +100,6 @@ async fn make_bricks(manager: &Manager, plan: &Plan) -> Result<Vec<Brick>, Troub
         .iter()
         .enumerate()
         .map(async |(place, (id, slot))| {
-            let (agent, host) = {
-                let state = manager.state();
-                let node = state.nodes.get(&slot.node);
-                let node =
-                    node.ok_or_else(|| Trouble::Other(format!("node {} is gone", slot.node)))?;
-                let host = node.record.storage.first().cloned();
-                (node.agent.clone(), host.unwrap_or_default())
-            };
             let record = BrickRecord {
                 id: id.clone(),
                 device: slot.device.clone(),
@@ -120,24 +112,38 @@ async fn make_bricks(manager: &Manager, plan: &Plan) -> Result<Vec<Brick>, Troub
                     Some((snapshot.clone(), bricks.get(place)?.clone()))
                 }),
             };
-            let brick = match manager.ask(&agent, &Request::MakeBrick(record)).await? {
-                Reply::Brick(brick) => brick,
-                other => return Err(unexpected(&agent, &other)),
-            };
-            Ok(Brick {
-                info: BrickInfo {
-                    id: id.clone(),
-                    path: brick.path,
-                    device: slot.device.clone(),
-                    node: slot.node.clone(),
-                    volume: plan.record.id.clone(),
-                    size: slot.size,
-                },
-                host,
-            })
+            make_brick(manager, record, &slot.node).await
         });
     // All of them end before anything is taken back.
     join_all(work).await.into_iter().collect()
+}
+
+/// One brick, on the node that has its device.
+pub(super) async fn make_brick(
+    manager: &Manager,
+    record: BrickRecord,
+    node: &str,
+) -> Result<Brick, Trouble> {
+    let (agent, host) = {
+        let state = manager.state();
+        let known = state.nodes.get(node);
+        let known = known.ok_or_else(|| Trouble::Other(format!("node {node} is gone")))?;
+        let host = known.record.storage.first().cloned();
+        (known.agent.clone(), host.unwrap_or_default())
+    };
+    let mut info = BrickInfo {
+        id: record.id.clone(),
+        path: String::new(),
+        device: record.device.clone(),
+        node: node.into(),
+        volume: record.volume.clone(),
+        size: record.size,
+    };
+    match manager.ask(&agent, &Request::MakeBrick(record)).await? {
+        Reply::Brick(brick) => info.path = brick.path,
+        other => return Err(unexpected(&agent, &other)),
+    }
+    Ok(Brick { info, host })
 }
 
 async fn make_volume(manager: &Manager, plan: &Plan, bricks: &[Brick]) -> Result<(), Trouble> {

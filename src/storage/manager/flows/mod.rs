@@ -6,6 +6,7 @@ mod make;
 mod mark;
 mod plan;
 mod remove;
+mod replace;
 mod snapshot;
 mod topology;
 
@@ -14,6 +15,7 @@ pub(super) use make::{make, make_copy};
 pub(super) use mark::{mark, places, settle};
 pub(super) use plan::begin as begin_make;
 pub(super) use remove::{clear_bricks, remove, withdraw};
+pub(super) use replace::replace;
 pub(super) use snapshot::{drop_snapshot, forget_copies, take_snapshot};
 pub(super) use topology::{add_device, add_node, put_device, put_node, remove_device, remove_node};
 

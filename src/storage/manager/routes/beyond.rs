@@ -7,7 +7,7 @@ use super::super::placement::SMALLEST;
 use super::super::queue::End;
 use super::super::{Manager, flows, new_id};
 use super::volumes::Hold;
-use super::{Answer, Ask, Refusal, absent, is_id, no_path, spawn};
+use super::{Answer, Ask, Refusal, absent, bricks, is_id, no_path, spawn};
 use crate::storage::heketi::loods::{Capacity, SnapshotCreate, SnapshotList};
 
 /// `parts` stand behind `/loods/v1/`.
@@ -38,6 +38,7 @@ pub(super) async fn answer(
             let health = health(manager, &volume).await.map_err(|text| (500, text))?;
             Ok(Answer::json(200, &health))
         }
+        ("POST", ["bricks", id, "replace"]) if is_id(id) => bricks::replace(manager, id),
         ("GET", ["capacity"]) => Ok(Answer::json(200, &capacity(manager))),
         ("GET", ["snapshots"]) => {
             let snapshots = manager.state().snapshot_infos();

@@ -1,6 +1,7 @@
 //! Paths of Heketi's REST API, and what each answers.
 
 mod beyond;
+mod bricks;
 mod operations;
 mod topology;
 mod volumes;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::super::queue::End;
 use super::super::state::Cluster;
 use super::super::{Manager, flows, new_id, validate};
-use super::{Answer, Ask, Refusal, absent, no_path, not_found, spawn};
+use super::{Answer, Ask, Refusal, absent, bricks, no_path, not_found, spawn};
 use crate::storage::heketi::wire::{ClusterCreate, ClusterList, DeviceAdd, NodeAdd, Tags};
 
 /// POST …/state.
@@ -49,7 +49,7 @@ fn state_of(ask: &Ask<'_>) -> Result<String, Refusal> {
         "online" | "offline" => Ok(state),
         "failed" => Err((
             501,
-            "state failed would move all bricks away, which this server does not do; set offline, and nothing new is placed there".into(),
+            "a node is not emptied as a whole: set each of its devices to offline and then to failed".into(),
         )),
         _ => Err((
             400,
@@ -214,6 +214,9 @@ pub(super) async fn devices(
         }
         ("POST", ["devices", id, "state"]) => {
             let (node, mut record) = device(manager, id)?;
+            if ask.parse::<State>()?.state == "failed" {
+                return bricks::drain(manager, node, record);
+            }
             record.state = state_of(ask)?;
             let working = Arc::clone(manager);
             spawn(manager, "set-state", async move {

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::state::Device;
 use super::life::{Done, Life};
 
 /// An operation on hosts that were prepared for it.
@@ -22,9 +23,10 @@ pub(super) enum Act {
     DropSnapshot,
     Restore,
     Clone,
+    Drain,
 }
 
-pub(super) const ALL: [Act; 14] = [
+pub(super) const ALL: [Act; 15] = [
     Act::FirstNode,
     Act::AddNode,
     Act::RemoveNode,
@@ -39,6 +41,7 @@ pub(super) const ALL: [Act; 14] = [
     Act::DropSnapshot,
     Act::Restore,
     Act::Clone,
+    Act::Drain,
 ];
 
 pub(super) const DIRECTORY: &str = "/srv/gluster";
@@ -162,6 +165,16 @@ pub(super) fn snapshot_id(life: &Life, name: &str) -> Option<String> {
         .map(|info| info.id)
 }
 
+/// The device that is emptied: the only one that is not online, or else one that
+/// has a brick.
+fn drained(life: &Life) -> Option<String> {
+    let state = life.manager.state();
+    let mut devices = state.devices.iter();
+    let leaving = devices.find(|(_, device)| device.record.state != "online");
+    let first = || Some(&state.volume_named("vol")?.bricks.first()?.info.device);
+    leaving.map(|(id, _)| id).or_else(first).cloned()
+}
+
 impl Act {
     /// Makes what it needs; all luck is good.
     pub(super) async fn prepare(self, life: &Life) {
@@ -191,6 +204,12 @@ impl Act {
             Act::Grow | Act::Remove | Act::Snapshot | Act::Clone => {
                 assert!(ensure(life, replicated("kept", 2, 2)).await.worked());
                 assert!(ensure(life, replicated("vol", 3, 2)).await.worked());
+            }
+            Act::Drain => {
+                assert!(ensure(life, replicated("vol", 3, 2)).await.worked());
+                let body = json!({"state": "offline"});
+                let path = format!("/devices/{}/state", drained(life).expect("it has bricks"));
+                assert!(life.run("POST", &path, body).await.worked());
             }
             Act::DropSnapshot | Act::Restore => {
                 assert!(ensure(life, replicated("vol", 3, 2)).await.worked());
@@ -233,6 +252,12 @@ impl Act {
                 body["source"] = json!({"volume": life.id_of("vol")});
                 ensure(life, body).await
             }
+            Act::Drain => {
+                let id = drained(life).expect("it is there");
+                let body = json!({"state": "failed"});
+                life.run("POST", &format!("/devices/{id}/state"), body)
+                    .await
+            }
         }
     }
 
@@ -257,6 +282,15 @@ impl Act {
             Act::DropSnapshot => state.snapshot_infos().len() == 1,
             Act::Restore => size("copy") == Some(4) && state.snapshot_infos().len() == 2,
             Act::Clone => size("copy") == Some(4) && state.snapshot_infos().is_empty(),
+            Act::Drain => {
+                let failed = |device: &Device| device.record.state == "failed";
+                let device = state.devices.iter().find(|(_, device)| failed(device));
+                device.is_some_and(|(id, _)| {
+                    let volume = state.volume_named("vol").expect("it is there");
+                    volume.bricks.len() == 2
+                        && volume.bricks.iter().all(|brick| brick.info.device != *id)
+                })
+            }
         };
         assert!(done, "{told}: it is not done");
     }

@@ -1,0 +1,75 @@
+//! Bricks that move to other devices.
+
+use std::sync::Arc;
+
+use super::super::queue::End;
+use super::super::state::Node;
+use super::super::{Manager, flows};
+use super::volumes::Hold;
+use super::{Answer, Refusal, absent, spawn};
+use crate::storage::agent::api::DeviceRecord;
+
+/// POST /loods/v1/bricks/{id}/replace. Ends at the volume, as it is then.
+pub(super) fn replace(manager: &Arc<Manager>, id: &str) -> Result<Answer, Refusal> {
+    let volume = {
+        let state = manager.state();
+        let mut volumes = state.volumes.iter();
+        let of = volumes.find(|(_, volume)| volume.bricks.iter().any(|brick| brick.info.id == id));
+        of.map(|(id, _)| id.clone()).ok_or_else(absent)?
+    };
+    let hold = Hold::take(manager, &volume)?;
+    let id = id.to_owned();
+    spawn(manager, "replace-brick", async move {
+        let new = flows::replace(&hold.manager, &hold.id, &id).await?;
+        tracing::info!(volume = &*hold.id, old = &*id, new, "a brick is replaced");
+        Ok(End::At(format!("/volumes/{}", hold.id)))
+    })
+}
+
+/// POST /devices/{id}/state {"state": "failed"}: all bricks go elsewhere. As with
+/// Heketi, a device must be offline before, so that nothing new comes meanwhile.
+/// What failed in the midst is asked for again: bricks that have moved stay so.
+pub(super) fn drain(
+    manager: &Arc<Manager>,
+    node: Node,
+    mut record: DeviceRecord,
+) -> Result<Answer, Refusal> {
+    if record.state == "online" {
+        return Err((
+            400,
+            format!(
+                "Device must be offline before remove operation is performed, device:{}",
+                record.id
+            ),
+        ));
+    }
+    let working = Arc::clone(manager);
+    spawn(manager, "drain-device", async move {
+        for (volume, brick) in on(&working, &record.id) {
+            let hold = Hold::take(&working, &volume).map_err(|(_, text)| text)?;
+            flows::replace(&working, &hold.id, &brick).await?;
+        }
+        record.state = "failed".into();
+        let id = record.id.clone();
+        let written = flows::put_device(&working, &node, record).await;
+        written.map_err(|why| {
+            format!(
+                "all bricks of device {id} are elsewhere now, and its state is not written: {why}"
+            )
+        })?;
+        Ok(End::Done)
+    })
+}
+
+/// Volume and id of each brick on a device.
+fn on(manager: &Manager, device: &str) -> Vec<(String, String)> {
+    let state = manager.state();
+    let bricks = state.volumes.iter().flat_map(|(id, volume)| {
+        let bricks = volume.bricks.iter().map(|brick| &brick.info);
+        bricks.map(move |info| (id, info))
+    });
+    bricks
+        .filter(|(_, info)| info.device == device)
+        .map(|(volume, info)| (volume.clone(), info.id.clone()))
+        .collect()
+}
