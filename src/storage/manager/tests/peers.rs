@@ -108,3 +108,23 @@ async fn a_volume_that_a_glusterd_brings_back_is_removed_once_more() {
     assert!(gone.worked(), "{gone:?}");
     check(&hosts, &life, "removed in the end");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_whose_options_a_glusterd_has_not_heard_of_is_removed_all_the_same() {
+    let (hosts, life) = three().await;
+    let made = ensure(&life, replicated("vol", 2, 2)).await;
+    let pool = hosts.world().hosts["gfs1"].pool;
+    for volume in hosts
+        .world()
+        .pools
+        .get_mut(&pool)
+        .expect("it is there")
+        .values_mut()
+    {
+        volume.options.clear();
+    }
+    let gone = acts::remove(&life, "/volumes", Some(made.id())).await;
+    assert!(gone.worked(), "{gone:?}");
+    assert_eq!(hosts.world().pools[&pool].len(), 0);
+    check(&hosts, &life, "removed");
+}
