@@ -10,6 +10,7 @@
 mod support;
 
 mod demo;
+mod drain;
 mod faults;
 mod losses;
 mod python;

@@ -66,4 +66,5 @@ def main(url, user, key, device):
     print(json.dumps(saw))
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
