@@ -99,6 +99,16 @@ fn a_dead_brick_is_told_of_and_heals_when_it_is_back() {
         });
     };
     health(HealthState::Degraded, &dead.host.v4.to_string());
+    wait::until_within(Duration::from_secs(60), "the page shows it", || {
+        let page = scene.gluster.servers[0].shell("curl -s --fail 127.0.0.1:7475/metrics")?;
+        let host = dead.host.v4;
+        let mut bricks = page
+            .lines()
+            .filter(|line| line.starts_with("loods_storage_brick_online_bool{volume=\"sick\""));
+        let told = bricks.any(|line| line.ends_with(&format!("host=\"{host}\"}} 0")));
+        let degraded = "loods_storage_volume_state_bool{volume=\"sick\",state=\"degraded\"} 1\n";
+        wait::check(told && page.contains(degraded), page)
+    });
     // A copy of half of it would be no snapshot.
     let refused = scene.ask(async |heketi| heketi.snapshot("never", &volume.id).await);
     let why = refused.expect_err("it is not healthy").to_string();

@@ -48,6 +48,9 @@ pub struct Args {
     /// A Heketi topology file to load; directories as devices
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
+    /// Where to serve /metrics, /healthz and /readyz, without a key
+    #[arg(long, value_name = "[ADDRESS]:PORT", value_parser = listen_address)]
+    metrics: Option<SocketAddr>,
     /// error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: String,
@@ -87,6 +90,7 @@ pub fn run(args: Args) -> ExitCode {
         keys,
         allow: args.allow,
         topology: args.topology,
+        metrics: args.metrics,
     };
     super::block_on(async {
         let stop = signals::stop_on_signal();

@@ -29,6 +29,7 @@ pub mod agents;
 mod away;
 mod flows;
 mod health;
+mod metrics;
 pub mod placement;
 mod queue;
 mod rebuild;
@@ -74,6 +75,8 @@ pub struct Settings {
     pub allow: Vec<Box<str>>,
     /// A Heketi topology file to load at the start.
     pub topology: Option<PathBuf>,
+    /// Where /metrics, /healthz and /readyz are served, to everybody.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Why the manager ended.
@@ -215,6 +218,14 @@ pub async fn run(
     let looking =
         stop.run_until_cancelled(look_around(Arc::clone(&manager), settings.agents, topology));
     tracing::info!(address = %settings.listen, "serving Heketi's REST API");
+    if let Some(listen) = settings.metrics {
+        let healths = Arc::new(metrics::Healths::default());
+        let route = metrics::route(Arc::clone(&manager), Arc::clone(&healths));
+        tokio::spawn(crate::admin::serve("metrics", listen, route, stop.clone()));
+        let watching = metrics::watch(Arc::clone(&manager), healths);
+        let stop = stop.clone();
+        tokio::spawn(async move { stop.run_until_cancelled(watching).await });
+    }
     let serving = server::serve(listener, Arc::clone(&manager), settings.keys, stop.clone());
     tokio::join!(looking, serving);
     Ok(())
