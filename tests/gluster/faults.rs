@@ -63,11 +63,14 @@ fn an_agent_or_glusterd_that_dies_while_a_volume_is_made_leaves_one_or_none() {
     one_volume_whatever_happens(|scene, round| {
         // In turn: the agent that asks glusterd for all, a glusterd, another agent.
         let server = &scene.gluster.servers[round % 3];
-        let script = match round % 3 {
-            1 => "pkill -9 -x glusterd; glusterd",
-            _ => "pkill -9 -f '[s]torage agent' || true",
-        };
-        server.shell(script).expect("a process is killed");
+        if round % 3 == 1 {
+            server.shell("pkill -9 -x glusterd").expect("it is killed");
+            // Until the system has let go of the dead one's port.
+            wait::until("glusterd starts", || server.shell("glusterd"));
+        } else {
+            let agent = "pkill -9 -f '[s]torage agent' || true";
+            server.shell(agent).expect("an agent is killed");
+        }
         // Gluster 10.3 may leave it at "Accepted peer request" until it is started
         // again: what it says of its peers is not waited for, only that it answers.
         wait::until_within(Duration::from_secs(90), "glusterd answers", || {
