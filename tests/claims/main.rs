@@ -14,6 +14,7 @@ mod controller;
 mod crashes;
 mod errors;
 mod figures;
+mod health;
 mod many;
 mod migrate;
 mod stage;

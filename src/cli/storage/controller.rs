@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
@@ -47,6 +48,10 @@ pub struct Args {
     /// How many steps may be on their way at one time; a Heketi takes 8
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     in_flight: u8,
+    /// Look at the health of all volumes so often, and tell of a change in an Event of the
+    /// claim; 0: never. Only the manager of Loods tells of health, an old Heketi does not
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=86400))]
+    health_every: u32,
     /// Where to serve /metrics, /healthz and /readyz
     #[arg(long, value_name = "[ADDRESS]:PORT", value_parser = listen_address, default_value = ":7474")]
     listen: SocketAddr,
@@ -133,6 +138,7 @@ pub fn run(args: Args) -> ExitCode {
         manager: args.manager,
         trust,
         in_flight: args.in_flight.into(),
+        health: (args.health_every > 0).then(|| Duration::from_secs(args.health_every.into())),
         listen: args.listen,
         csi,
     };

@@ -29,7 +29,7 @@ pub use config::{ConfigFact, ConfigMaps};
 pub use node::Nodes;
 pub use service::{ALLOCATED, Services};
 pub use slice::Slices;
-pub use volume::{ClaimRef, CsiFact, VolumeFact, Volumes};
+pub use volume::{ClaimRef, CsiFact, HEALTH, VolumeFact, Volumes};
 
 /// One kind of object that can be listed and watched.
 pub trait Subject: Send + Sync + 'static {

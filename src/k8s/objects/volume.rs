@@ -8,6 +8,9 @@ use serde::de::IgnoredAny;
 use super::claim::{ClaimKey, Storage};
 use super::{Subject, Text, boxed, missing, text};
 
+/// The annotation of a PV that tells how its volume fares; absent: well.
+pub const HEALTH: &str = "gluster.loods.io/health";
+
 /// The PersistentVolumes of one CSI driver, and those of the removed
 /// GlusterFS plugin: their groups are taken.
 #[derive(Clone, Debug)]
@@ -43,6 +46,8 @@ pub struct VolumeFact {
     pub phase: Box<str>,
     /// `spec.capacity.storage`, as written.
     pub capacity: Box<str>,
+    /// Annotation [`HEALTH`]: how its volume fares, as told last.
+    pub health: Box<str>,
     /// `spec.claimRef`.
     pub claim: Option<ClaimRef>,
     /// `spec.csi`; `None`: a PV of the removed plugin.
@@ -127,6 +132,8 @@ struct Annotations<'a> {
     provisioned_by: Option<Text<'a>>,
     #[serde(borrow, rename = "volume.beta.kubernetes.io/storage-class")]
     class: Option<Text<'a>>,
+    #[serde(borrow, rename = "gluster.loods.io/health")]
+    health: Option<Text<'a>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -193,6 +200,7 @@ impl Volumes {
             reclaim_policy: boxed(spec.persistent_volume_reclaim_policy).unwrap_or_default(),
             phase: boxed(volume.status.unwrap_or_default().phase).unwrap_or_default(),
             capacity: boxed(spec.capacity.and_then(|map| map.storage)).unwrap_or_default(),
+            health: boxed(annotations.health).unwrap_or_default(),
             claim: spec.claim_ref.map(|claim| ClaimRef {
                 key: ClaimKey {
                     namespace: text(&claim.namespace).into(),

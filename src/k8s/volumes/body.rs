@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ClaimChange, VolumeChange, VolumeWrite};
-use crate::k8s::objects::{Claims, GID, Volumes};
+use crate::k8s::objects::{Claims, GID, HEALTH, Volumes};
 
 pub(super) fn volume(write: &VolumeWrite, volumes: &Volumes) -> Value {
     json!({
@@ -53,6 +53,9 @@ pub(super) fn volume_change(uid: &str, change: VolumeChange<'_>, volumes: &Volum
         VolumeChange::Capacity(size) => json!({
             "metadata": {"uid": uid},
             "spec": {"capacity": {"storage": size}},
+        }),
+        VolumeChange::Health(word) => json!({
+            "metadata": {"uid": uid, "annotations": {HEALTH: word}},
         }),
     }
 }

@@ -80,6 +80,8 @@ pub enum VolumeChange<'a> {
     Release,
     /// `spec.capacity.storage`.
     Capacity(&'a str),
+    /// The annotation that tells how its volume fares; `None`: it goes.
+    Health(Option<&'a str>),
 }
 
 /// What stands under the name of a PV.

@@ -106,6 +106,8 @@ async fn patches_name_the_uid_and_touch_nothing_else() {
         VolumeChange::Hold,
         VolumeChange::Release,
         VolumeChange::Capacity("3Gi"),
+        VolumeChange::Health(Some("degraded")),
+        VolumeChange::Health(None),
     ] {
         calls.patch_volume(&volume, change).await.unwrap();
     }
@@ -131,6 +133,10 @@ async fn patches_name_the_uid_and_touch_nothing_else() {
     assert!(all[0].1.contains(r#""gluster.loods.io/gid":"2001""#));
     assert!(all[1].1.contains(r#""gluster.loods.io/gid":null"#));
     assert!(all[4].1.contains(r#""$patch":"delete""#));
+    let bodies = all.iter().map(|(_, body)| body);
+    let health: Vec<&String> = bodies.filter(|body| body.contains("/health")).collect();
+    assert!(health[0].contains(r#""gluster.loods.io/health":"degraded""#));
+    assert!(health[1].contains(r#""gluster.loods.io/health":null"#));
 }
 
 #[tokio::test]

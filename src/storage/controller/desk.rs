@@ -15,7 +15,7 @@ use crate::k8s::backoff::fraction;
 use crate::k8s::events::EventSink;
 use crate::k8s::lease::LeaderState;
 use crate::observe::readiness::Readiness;
-use crate::storage::provision::{Fact, Options, Outcome, Task, World};
+use crate::storage::provision::{Errand, Fact, Options, Outcome, Seen, Task, World};
 
 /// Facts taken together before tasks are looked for.
 const BATCH: usize = 256;
@@ -30,6 +30,7 @@ pub(super) struct Desk {
     readiness: Readiness,
     figures: Arc<Figures>,
     flights: JoinSet<(Task, Outcome)>,
+    errands: JoinSet<(Errand, Seen)>,
     /// The term that tasks are handed out in.
     term: Option<u64>,
 }
@@ -49,6 +50,7 @@ impl Desk {
             readiness,
             figures,
             flights: JoinSet::new(),
+            errands: JoinSet::new(),
             term: None,
         }
     }
@@ -66,7 +68,9 @@ impl Desk {
             self.lead(term).await;
             self.hand_out();
             self.show();
-            let wake = self.world.wake_at().filter(|_| self.term.is_some());
+            let wake = [self.world.wake_at(), self.world.errand_at()];
+            let wake = wake.into_iter().flatten().min();
+            let wake = wake.filter(|_| self.term.is_some());
             let wake = wake.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
             tokio::select! {
                 biased;
@@ -75,6 +79,11 @@ impl Desk {
                 Some(ended) = self.flights.join_next() => match ended {
                     Ok((task, outcome)) => self.land(task, outcome),
                     // A fault of ours: it ends the process, by name.
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_) => {}
+                },
+                Some(ended) = self.errands.join_next() => match ended {
+                    Ok((errand, seen)) => self.world.errand_done(errand, seen, Instant::now()),
                     Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                     Err(_) => {}
                 },
@@ -98,6 +107,7 @@ impl Desk {
             return;
         }
         self.flights.shutdown().await;
+        self.errands.shutdown().await;
         self.world.begin();
         self.term = term;
     }
@@ -112,6 +122,13 @@ impl Desk {
             self.flights.spawn(async move {
                 let outcome = hands.carry_out(&task.step).await;
                 (task, outcome)
+            });
+        }
+        while let Some(errand) = self.world.errand(Instant::now()) {
+            let hands = Arc::clone(&self.hands);
+            self.errands.spawn(async move {
+                let seen = hands.run(&errand).await;
+                (errand, seen)
             });
         }
         for notice in self.world.notices() {

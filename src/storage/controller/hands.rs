@@ -6,7 +6,9 @@ use crate::k8s::objects::{ClaimRef, VolumeFact};
 use crate::k8s::volumes::{Calls, ClaimChange, Standing, VolumeChange, VolumeWrite, is_another};
 use crate::storage::heketi::error::HeketiError;
 use crate::storage::heketi::wire::VolumeInfo;
-use crate::storage::provision::{Failure, Outcome, Step, Target, may_destroy};
+use crate::storage::provision::{
+    Errand, Failure, Outcome, Seen, Step, Target, What, may_destroy, note,
+};
 
 /// What steps are done with.
 pub(super) struct Hands {
@@ -91,6 +93,52 @@ impl Hands {
             Ok(volume) => Ok(Outcome::Volume(Box::new(volume))),
             Err(error) if is_gone(&error) => Ok(Outcome::Stale),
             Err(error) => Err(api(error)),
+        }
+    }
+
+    /// Looks how a volume fares, or notes it. That it fails is nobody's news:
+    /// the next round tries again.
+    pub(super) async fn run(&self, errand: &Errand) -> Seen {
+        let volume = &errand.volume;
+        match &errand.what {
+            What::Ask(target) => self.look(target, volume).await,
+            What::Note(state) => {
+                let change = VolumeChange::Health(note(*state));
+                let noted = self.calls.patch_volume(volume, change).await;
+                let noted = noted.inspect_err(|error| {
+                    tracing::debug!(volume = &*volume.name, "health not noted: {error}")
+                });
+                Seen::Noted(noted.ok().map(Box::new))
+            }
+        }
+    }
+
+    async fn look(&self, target: &Target, volume: &VolumeFact) -> Seen {
+        let Some(csi) = &volume.csi else {
+            return Seen::Nothing;
+        };
+        let asked = match self.backends.open(target).await {
+            Ok(heketi) => {
+                let health = heketi.client.health(&csi.handle).await;
+                health.map_err(|error| {
+                    (
+                        matches!(error, HeketiError::Refused { .. }),
+                        error.to_string(),
+                    )
+                })
+            }
+            Err(failure) => Err((false, failure.text.into())),
+        };
+        match asked {
+            Ok(Some(health)) => Seen::Fares(health.state, health.reason.into()),
+            Ok(None) => Seen::Nothing,
+            Err((of_this_volume, text)) => {
+                tracing::debug!(volume = &*volume.name, "health not told: {text}");
+                match of_this_volume {
+                    true => Seen::Nothing,
+                    false => Seen::Mute,
+                }
+            }
         }
     }
 

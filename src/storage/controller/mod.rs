@@ -71,6 +71,9 @@ pub struct Settings {
     pub trust: Trust,
     /// Steps on their way at one time.
     pub in_flight: usize,
+    /// Between two rounds in which the health of all volumes is looked at;
+    /// `None`: it is not.
+    pub health: Option<Duration>,
     /// Where /metrics, /healthz and /readyz are served.
     pub listen: SocketAddr,
     /// The CSI Controller service, for those who bring their own provisioner.
@@ -126,6 +129,7 @@ pub async fn run(settings: Settings, client: Client, stop: CancellationToken) ->
         Options {
             manager: settings.manager.clone(),
             in_flight: settings.in_flight,
+            health: settings.health,
         },
         Arc::new(Hands { calls, backends }),
         events,

@@ -40,6 +40,7 @@
 
 mod claim;
 mod gids;
+mod health;
 mod plan;
 mod resize;
 mod retry;
@@ -53,6 +54,7 @@ mod work;
 mod world;
 mod write;
 
+pub use health::{Errand, Seen, What, note};
 pub use step::{Failure, Key, Made, Outcome, Step, Target, Task};
 pub use volume::may_destroy;
 pub use world::{Fact, Options, Tally, World};

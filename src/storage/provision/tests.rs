@@ -1,3 +1,4 @@
 //! The world against a model, with every call failing at every point.
 
+mod health;
 mod model;

@@ -4,6 +4,7 @@ use super::work::Plan;
 use crate::k8s::events::{EventKind, Notice, Regarding};
 use crate::k8s::objects::{ClaimRef, VolumeFact};
 use crate::k8s::volumes::VolumeWrite;
+use crate::storage::heketi::loods::HealthState;
 use crate::storage::{DRIVER, IN_TREE};
 
 fn claim(of: &ClaimRef, kind: EventKind, reason: &'static str, note: String) -> Notice {
@@ -131,6 +132,47 @@ pub(super) fn resize_failed(of: &ClaimRef, text: &str) -> Notice {
         EventKind::Warning,
         "VolumeResizeFailed",
         format!("resize volume failed: {text}"),
+    )
+}
+
+/// A volume fares otherwise than it did.
+pub(super) fn health(
+    of: &ClaimRef,
+    volume: &VolumeFact,
+    state: HealthState,
+    reason: &str,
+) -> Notice {
+    let (kind, word, tale) = match state {
+        HealthState::Healthy => (
+            EventKind::Normal,
+            "VolumeHealthy",
+            "all bricks serve again, and nothing waits to be healed",
+        ),
+        HealthState::Degraded => (
+            EventKind::Warning,
+            "VolumeDegraded",
+            "it serves, with fewer copies than it should have",
+        ),
+        HealthState::Inaccessible => (
+            EventKind::Warning,
+            "VolumeInaccessible",
+            "it does not serve",
+        ),
+        HealthState::DataLoss => (
+            EventKind::Warning,
+            "VolumeDataLoss",
+            "files of it are lost or differ",
+        ),
+    };
+    let attributes = volume.csi.as_ref().map(|csi| &csi.attributes);
+    let name = attributes.and_then(|it| it.get("volume"));
+    let name = name.unwrap_or(&volume.name);
+    let because = if reason.is_empty() { "" } else { ": " };
+    claim(
+        of,
+        kind,
+        word,
+        format!("volume {name}: {tale}{because}{reason}"),
     )
 }
 

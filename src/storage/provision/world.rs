@@ -1,9 +1,10 @@
 //! All claims, PVs and classes that concern us, and which of them is due.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::claim::Next;
+use super::health::Rounds;
 use super::shelf::Shelf;
 use super::step::{Key, Outcome, Task};
 use super::work::{ClaimWork, VolumeWork};
@@ -18,6 +19,9 @@ pub struct Options {
     pub manager: Option<Box<str>>,
     /// Steps that may be on their way at one time.
     pub in_flight: usize,
+    /// Between two rounds in which the health of all volumes is looked at;
+    /// `None`: it is not.
+    pub health: Option<Duration>,
 }
 
 /// What a watch says.
@@ -58,6 +62,7 @@ pub struct World {
     flying: usize,
     notices: Vec<Notice>,
     pub(super) tally: Tally,
+    pub(super) rounds: Rounds,
 }
 
 impl World {
@@ -75,6 +80,7 @@ impl World {
             flying: 0,
             notices: Vec::new(),
             tally: Tally::default(),
+            rounds: Rounds::default(),
         }
     }
 
@@ -114,6 +120,7 @@ impl World {
         self.works.clear();
         self.deletions.clear();
         self.timers.clear();
+        self.rounds = Rounds::default();
         self.flying = 0;
         let claims = self.claims.iter().map(key_of);
         let volumes = self

@@ -32,6 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use loods::storage::heketi::loods::{Health, HealthState};
 use loods::storage::heketi::token::{Key, Keys};
 use loods::storage::heketi::wire::VolumeInfo;
 use tokio::sync::oneshot;
@@ -148,8 +149,18 @@ impl StandIn {
         lock(&self.shared.model).in_flight = most;
     }
 
+    /// A volume fares so from now on. Only our manager tells.
+    pub fn fares(&self, id: &str, state: HealthState, reason: &str) {
+        let health = Health {
+            state,
+            reason: reason.into(),
+            bricks: Vec::new(),
+        };
+        lock(&self.shared.model).health.insert(id.into(), health);
+    }
+
     /// Answers as our manager does from now on: `X-Loods`, look-up by name,
-    /// guarded growth, snapshots.
+    /// guarded growth, snapshots, health.
     pub fn as_loods(&self, loods: bool) {
         lock(&self.shared.model).loods = loods;
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use loods::storage::heketi::loods::SnapshotInfo;
+use loods::storage::heketi::loods::{Health, SnapshotInfo};
 use loods::storage::heketi::wire::{
     BrickInfo, ClusterInfo, DeviceInfo, Hostnames, NodeAdd, NodeInfo, StorageSize, VolumeInfo,
 };
@@ -51,6 +51,8 @@ pub(super) struct Model {
     pub(super) nodes: BTreeMap<String, NodeInfo>,
     pub(super) volumes: BTreeMap<String, Volume>,
     pub(super) snapshots: BTreeMap<String, SnapshotInfo>,
+    /// By the volume's id; others fare well.
+    pub(super) health: BTreeMap<String, Health>,
     pub(super) queue: BTreeMap<String, Operation>,
     pub(super) skew: i64,
     pub(super) slow: Duration,
@@ -68,6 +70,7 @@ impl Model {
             nodes: BTreeMap::new(),
             volumes: BTreeMap::new(),
             snapshots: BTreeMap::new(),
+            health: BTreeMap::new(),
             queue: BTreeMap::new(),
             skew: 0,
             slow: Duration::ZERO,

@@ -335,7 +335,7 @@ impl Model {
             }
             ("GET", ["volumes", id, "health"]) => {
                 self.seen(id)?;
-                Reply::json(200, &Health::default())
+                Reply::json(200, self.health.get(*id).unwrap_or(&Health::default()))
             }
             ("GET", ["capacity"]) => {
                 let devices = self.nodes.values().flat_map(|node| &node.devices);

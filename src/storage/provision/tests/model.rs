@@ -231,7 +231,7 @@ impl Model {
     }
 
     /// A new process, or a new leader whose watches are behind or not.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.world = World::new(options());
         self.tasks.clear();
         self.answers.clear();
@@ -464,6 +464,7 @@ impl Model {
             reclaim_policy: write.reclaim_policy.clone(),
             phase: "Pending".into(),
             capacity: write.capacity.clone(),
+            health: "".into(),
             claim: Some(write.claim.clone()),
             csi: Some(CsiFact {
                 handle: write.handle.clone(),
@@ -549,6 +550,7 @@ fn options() -> Options {
     Options {
         manager: None,
         in_flight: 3,
+        health: None,
     }
 }
 
