@@ -32,6 +32,29 @@ impl std::fmt::Display for ClaimKey {
     }
 }
 
+/// What a claim's volume shall begin with: a TypedObjectReference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataSource {
+    /// `apiGroup`; "" for the core group.
+    pub group: Box<str>,
+    /// `kind`.
+    pub kind: Box<str>,
+    /// `namespace`, where it is another than the claim's own.
+    pub namespace: Option<Box<str>>,
+    /// `name`.
+    pub name: Box<str>,
+}
+
+impl std::fmt::Display for DataSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ", self.kind)?;
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}/")?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
 /// What a provisioner needs of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimFact {
@@ -59,8 +82,8 @@ pub struct ClaimFact {
     pub block: bool,
     /// `spec.selector` is set.
     pub selector: bool,
-    /// `spec.dataSourceRef` or `spec.dataSource`: `KIND/NAME`.
-    pub source: Option<Box<str>>,
+    /// `spec.dataSourceRef` or `spec.dataSource`.
+    pub source: Option<DataSource>,
     /// `spec.volumeName`; "" while unbound.
     pub volume: Box<str>,
     /// The scheduler has chosen a node.
@@ -181,7 +204,12 @@ pub(super) struct Storage<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Source<'a> {
+    #[serde(borrow)]
+    api_group: Option<Text<'a>>,
+    #[serde(borrow)]
+    namespace: Option<Text<'a>>,
     #[serde(borrow)]
     kind: Option<Text<'a>>,
     #[serde(borrow)]
@@ -236,8 +264,13 @@ impl Claims {
             request: storage(spec.resources.and_then(|resources| resources.requests)),
             block: text(&spec.volume_mode) == "Block",
             selector: spec.selector.is_some(),
-            source: source
-                .map(|source| format!("{}/{}", text(&source.kind), text(&source.name)).into()),
+            source: source.map(|source| DataSource {
+                group: boxed(source.api_group).unwrap_or_default(),
+                kind: boxed(source.kind).unwrap_or_default(),
+                namespace: boxed(source.namespace)
+                    .filter(|of| !of.is_empty() && **of != *text(&meta.namespace)),
+                name: boxed(source.name).unwrap_or_default(),
+            }),
             volume: boxed(spec.volume_name).unwrap_or_default(),
             node_chosen: !text(&annotations.node).is_empty(),
             bound: text(&status.phase) == "Bound",

@@ -23,7 +23,7 @@ use std::fmt::Display;
 use serde::Deserialize;
 
 pub use annotations::{ORPHAN_ATTRIBUTES, REASSIGN, TERMINATING};
-pub use claim::{ClaimFact, ClaimKey, Claims, GID};
+pub use claim::{ClaimFact, ClaimKey, Claims, DataSource, GID};
 pub use class::{ClassFact, Classes};
 pub use config::{ConfigFact, ConfigMaps};
 pub use node::Nodes;

@@ -7,6 +7,7 @@
 mod body;
 mod look;
 mod secret;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod whole;
@@ -25,6 +26,7 @@ use super::client::{ApiError, Client, asked, malformed, unreadable};
 use super::objects::{ClaimFact, ClaimRef, Claims, Subject, VolumeFact, Volumes};
 pub use look::{ClassStanding, Told};
 pub use secret::SecretFact;
+pub use snapshot::SnapshotFact;
 
 /// One read or write may take this long.
 const LIMIT: Duration = Duration::from_secs(10);

@@ -2,6 +2,7 @@
 
 use super::fault::{Faults, quoted};
 use super::quantity;
+use crate::k8s::objects::DataSource;
 
 /// The parts of a claim's spec that may be wrong for us.
 #[derive(Clone, Copy, Debug)]
@@ -14,9 +15,12 @@ pub struct Asked<'a> {
     pub block: bool,
     /// `spec.selector` is set.
     pub selector: bool,
-    /// `spec.dataSource` or `dataSourceRef`: kind and name.
-    pub source: Option<&'a str>,
+    /// `spec.dataSourceRef` or `spec.dataSource`.
+    pub source: Option<&'a DataSource>,
 }
+
+/// The API group of VolumeSnapshots.
+const SNAPSHOTS: &str = "snapshot.storage.k8s.io";
 
 /// Modes that a shared file system can give.
 const MODES: [&str; 4] = [
@@ -40,13 +44,38 @@ pub fn judge(asked: Asked<'_>) -> Result<u64, Faults> {
         faults.add("spec.volumeMode", "GlusterFS does not support block volume provisioning: spec.volumeMode is Block; write Filesystem, or leave it out");
     }
     if let Some(source) = asked.source {
-        faults.add("spec.dataSource", format!(
-            "spec.dataSource is {}: volumes are not filled from another by this controller, and an empty one would look like lost files; leave it out, or copy with a pod",
-            quoted(source)
-        ));
+        data_source(source, &mut faults);
     }
     let gib = size(asked.request, &mut faults);
     faults.or(gib)
+}
+
+/// The kinds that a volume can begin with; an empty one in place of another
+/// would look like lost files.
+fn data_source(source: &DataSource, faults: &mut Faults) {
+    if is_claim(source) || is_snapshot(source) {
+        if let Some(namespace) = &source.namespace {
+            faults.add("spec.dataSourceRef", format!(
+                "spec.dataSourceRef names {} in namespace {}: a volume begins with what its own namespace has; leave namespace out",
+                source.kind, quoted(namespace)
+            ));
+        }
+        return;
+    }
+    faults.add("spec.dataSource", format!(
+        "spec.dataSource is a {} of group {}: a volume begins with a PersistentVolumeClaim, or a VolumeSnapshot of group {SNAPSHOTS}; name one, or leave it out",
+        quoted(&source.kind), quoted(&source.group)
+    ));
+}
+
+/// A clone of a claim's volume is wished for.
+pub fn is_claim(source: &DataSource) -> bool {
+    &*source.kind == "PersistentVolumeClaim" && source.group.is_empty()
+}
+
+/// A snapshot's content is wished for.
+pub fn is_snapshot(source: &DataSource) -> bool {
+    &*source.kind == "VolumeSnapshot" && &*source.group == SNAPSHOTS
 }
 
 fn modes(modes: &[Box<str>], faults: &mut Faults) {

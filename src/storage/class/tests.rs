@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::claim::{Asked, judge};
 use super::*;
+use crate::k8s::objects::DataSource;
 use crate::storage::{DRIVER, IN_TREE};
 
 fn map<'a>(given: &[(&'a str, &'a str)]) -> BTreeMap<&'a str, &'a str> {
@@ -394,6 +395,25 @@ const FINE: Asked<'_> = Asked {
 
 #[test]
 fn claims() {
+    let source = |group: &str, kind: &str, namespace: Option<&str>| DataSource {
+        group: group.into(),
+        kind: kind.into(),
+        namespace: namespace.map(Into::into),
+        name: "x".into(),
+    };
+    for (group, kind) in [
+        ("", "PersistentVolumeClaim"),
+        ("snapshot.storage.k8s.io", "VolumeSnapshot"),
+    ] {
+        let source = source(group, kind, None);
+        let modes = ["ReadWriteMany".into()];
+        let asked = Asked {
+            access_modes: &modes,
+            source: Some(&source),
+            ..FINE
+        };
+        assert_eq!(judge(asked).expect("it can be had"), 2);
+    }
     let modes = |modes: &[&str]| {
         modes
             .iter()
@@ -462,11 +482,27 @@ fn claims() {
         ),
         (
             Asked {
-                source: Some("VolumeSnapshot/x"),
+                source: Some(&source("example.com", "Populator", None)),
                 ..fine
             },
             "spec.dataSource",
-            "VolumeSnapshot/x",
+            "is a \"Populator\" of group \"example.com\"",
+        ),
+        (
+            Asked {
+                source: Some(&source("", "PersistentVolumeClaim", Some("other"))),
+                ..fine
+            },
+            "spec.dataSourceRef",
+            "in namespace \"other\"",
+        ),
+        (
+            Asked {
+                source: Some(&source("", "VolumeSnapshot", None)),
+                ..fine
+            },
+            "spec.dataSource",
+            "of group \"\"",
         ),
         (
             Asked {

@@ -31,11 +31,23 @@ impl Hands {
                 let found = heketi.client.find_by_name(name).await;
                 Ok(Outcome::Found(heketi.judge(found)?.map(Into::into)))
             }
-            Step::Ensure { target, volume } => {
+            Step::Ensure {
+                target,
+                volume,
+                source,
+            } => {
                 let heketi = self.backends.open(target).await?;
-                let made = heketi.client.ensure_volume(volume).await;
+                let made = match source {
+                    Some(source) => heketi.client.clone_volume(volume, source.clone()).await,
+                    None => heketi.client.ensure_volume(volume).await,
+                };
                 made_of(heketi.judge(made)?)
             }
+            Step::Snapshot {
+                target,
+                snapshot,
+                gib,
+            } => self.snapshot(target, snapshot, *gib).await,
             Step::Expand { target, id, gib } => {
                 let heketi = self.backends.open(target).await?;
                 let gib = i64::try_from(*gib).unwrap_or(i64::MAX);
@@ -218,7 +230,7 @@ pub(super) fn lasting(text: String) -> Failure {
     }
 }
 
-fn api(error: ApiError) -> Failure {
+pub(super) fn api(error: ApiError) -> Failure {
     Failure {
         nothing_done: error.code().is_some_and(|code| code < 500),
         lasting: matches!(error.code(), Some(400 | 403 | 422)),
@@ -240,7 +252,9 @@ impl Open {
             Failure {
                 // Of a name that is taken somebody is making a volume.
                 nothing_done: match &error {
-                    HeketiError::Invalid(_) | HeketiError::NoSpace { .. } => true,
+                    HeketiError::Invalid(_)
+                    | HeketiError::NoSpace { .. }
+                    | HeketiError::Unsupported { .. } => true,
                     HeketiError::Refused { .. } => !error.is_name_taken(),
                     _ => false,
                 },

@@ -13,6 +13,7 @@
 //! replaced by one that starts from nothing.
 
 mod backends;
+mod content;
 pub mod csi;
 mod desk;
 mod hands;

@@ -96,7 +96,7 @@ pub(super) fn wanted(claim: &ClaimFact) -> Result<u64, Vec<Finding>> {
         request: &claim.request,
         block: claim.block,
         selector: claim.selector,
-        source: claim.source.as_deref(),
+        source: claim.source.as_ref(),
     };
     judge(asked).map_err(|faults| {
         let wrong = |fault: &_| Finding::wrong(format!("{fault}"));

@@ -75,6 +75,9 @@ pub struct SnapshotInfo {
     /// Of the volume at that time, in GiB.
     #[serde(default)]
     pub size: i64,
+    /// The group that its files have; 0: none.
+    #[serde(default)]
+    pub gid: i64,
     /// RFC 3339.
     #[serde(default)]
     pub created: String,

@@ -270,6 +270,7 @@ impl State {
                 name: taken.name.clone(),
                 volume: volume.record.id.clone(),
                 size: taken.size,
+                gid: volume.record.gid,
                 created: taken.created.clone(),
             };
             let snapshots = volume.snapshots.iter();

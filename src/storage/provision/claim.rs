@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::origin::Begin;
 use super::step::{Failure, Made, Outcome, Step};
 use super::work::{ClaimWork, Looked, Plan};
 use super::world::{World, pv_name};
 use super::{gids, words, write};
 use crate::k8s::objects::{ClaimFact, ClaimKey, ClaimRef, VolumeFact};
+use crate::storage::heketi::loods::Source;
 
 /// After an object was not what we thought, its watch gets this long.
 pub(super) const SETTLE: Duration = Duration::from_millis(500);
@@ -109,12 +111,32 @@ impl World {
             Looked::There(made) if claim.marked => Next::Do(Step::Publish(Box::new(
                 write::volume(&plan, made, &claim.access_modes, reference(claim)),
             ))),
-            Looked::Absent { .. } if claim.marked && plan.may_have(claim.gid) => {
-                work.gid = claim.gid;
-                ensure(&plan, work)
-            }
+            Looked::Absent { .. } => self.make(&plan, claim, work, now),
             _ => self.mark(&plan, claim, work, now),
         }
+    }
+
+    fn make(&mut self, plan: &Plan, claim: &ClaimFact, work: &mut ClaimWork, now: Instant) -> Next {
+        if work.origin.is_none() {
+            match self.origin(claim, plan) {
+                Begin::With(origin) => work.origin = origin,
+                Begin::First(step) => return Next::Do(step),
+                Begin::Not(text) => {
+                    if work.waits.as_ref() != Some(&text) {
+                        self.tell(words::failed(&reference(claim), &text));
+                        self.tally.failed += 1;
+                        work.waits = Some(text);
+                    }
+                    return Next::Nothing;
+                }
+            }
+        }
+        if !claim.marked || !work.may_have(plan, claim.gid) {
+            return self.mark(plan, claim, work, now);
+        }
+        work.gid = claim.gid;
+        let source = work.origin.as_ref().map(|origin| origin.source.clone());
+        ensure(plan, work, source)
     }
 
     /// Chooses a group and writes it down, before anything is made with it.
@@ -123,6 +145,8 @@ impl World {
             && made.gid != 0
         {
             work.gid = Some(made.gid);
+        } else if let Some(gid) = work.origin.as_ref().and_then(|origin| origin.gid) {
+            work.gid = Some(gid);
         } else if !plan.may_have(work.gid) {
             if self.groups_are_unsure(&plan.class_name, &claim.uid) {
                 return Next::Until(now + SETTLE);
@@ -179,7 +203,7 @@ impl World {
             }),
             Looked::Absent { .. } => {
                 work.gid = work.gid.or(Some(plan.class.gids.0));
-                ensure(&plan, work)
+                ensure(&plan, work, None)
             }
             Looked::Not => find(&plan),
         }
@@ -213,6 +237,7 @@ impl World {
                 let certain = !marked && work.gid.is_none();
                 work.looked = Looked::Absent { certain };
             }
+            Outcome::Origin(origin) => work.origin = Some(origin),
             Outcome::Gone => {
                 work.looked = Looked::Absent { certain: true };
                 self.tally.deleted += 1;
@@ -285,6 +310,8 @@ impl World {
         failure: &Failure,
     ) {
         let claim = of(key, uid);
+        // It may be gone.
+        work.origin = None;
         match step {
             Step::Ensure { .. } if failure.nothing_done => {
                 work.looked = Looked::Absent { certain: true };
@@ -330,12 +357,13 @@ impl World {
 }
 
 /// Orders the volume.
-fn ensure(plan: &Plan, work: &mut ClaimWork) -> Next {
+fn ensure(plan: &Plan, work: &mut ClaimWork, source: Option<Source>) -> Next {
     let gid = work.gid.unwrap_or_default();
     work.looked = Looked::Not;
     Next::Do(Step::Ensure {
         target: plan.target(),
         volume: Box::new(plan.class.volume(&plan.name, plan.gib, gid)),
+        source,
     })
 }
 

@@ -10,7 +10,7 @@
 //! fail, be lost, or be the last thing this process does:
 //!
 //! ```text
-//!   Find by name --> Mark the claim --> Ensure the volume --> Publish the PV --> Unmark
+//!   Find by name --> what it begins with --> Mark the claim --> Ensure the volume --> Publish the PV --> Unmark
 //! ```
 //!
 //! What makes it safe is said in five sentences.
@@ -41,6 +41,7 @@
 mod claim;
 mod gids;
 mod health;
+mod origin;
 mod plan;
 mod resize;
 mod retry;
@@ -55,6 +56,7 @@ mod world;
 mod write;
 
 pub use health::{Errand, Seen, What, note};
+pub use origin::Origin;
 pub use step::{Failure, Key, Made, Outcome, Step, Target, Task};
 pub use volume::may_destroy;
 pub use world::{Fact, Options, Tally, World};

@@ -30,7 +30,7 @@ impl World {
             request: &claim.request,
             block: claim.block,
             selector: claim.selector,
-            source: claim.source.as_deref(),
+            source: claim.source.as_ref(),
         });
         let (class, gib) = match (class, gib) {
             (Ok(class), Ok(gib)) => (class, gib),
@@ -44,6 +44,7 @@ impl World {
             provisioner: fact.provisioner.clone(),
             reclaim_policy: fact.reclaim_policy.clone(),
             mount_options: fact.mount_options.clone(),
+            source: claim.source.clone(),
             class,
             gib,
         })))

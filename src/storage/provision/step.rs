@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::origin::Origin;
 use crate::k8s::objects::{ClaimFact, ClaimKey, ClaimRef, VolumeFact};
 use crate::k8s::volumes::VolumeWrite;
 use crate::storage::class::Auth;
+use crate::storage::heketi::loods::Source;
 use crate::storage::heketi::wire::{VolumeCreate, VolumeInfo};
 
 /// What a step is about. Of one thing there is one step at a time.
@@ -53,6 +55,17 @@ pub enum Step {
         target: Target,
         /// What.
         volume: Box<VolumeCreate>,
+        /// What a new one begins with.
+        source: Option<Source>,
+    },
+    /// Find out which snapshot a VolumeSnapshot stands for. Ends in `Origin`.
+    Snapshot {
+        /// Where it must be.
+        target: Target,
+        /// The VolumeSnapshot.
+        snapshot: ClaimKey,
+        /// How large the volume will be, in GiB.
+        gib: u64,
     },
     /// Make a PV. Ends in `Volume`, `Taken` or `Stale`.
     Publish(Box<VolumeWrite>),
@@ -111,6 +124,8 @@ pub enum Outcome {
     Found(Option<Made>),
     /// A volume, as it is now.
     Made(Made),
+    /// What a volume can begin with.
+    Origin(Origin),
     /// A claim, as it is now.
     Claim(Box<ClaimFact>),
     /// A PV, as it is now.
@@ -181,6 +196,7 @@ impl Step {
             Step::Find { .. } => "find",
             Step::Mark(..) => "mark",
             Step::Ensure { .. } => "ensure",
+            Step::Snapshot { .. } => "snapshot",
             Step::Publish(_) => "publish",
             Step::Unmark(_) => "unmark",
             Step::Discard { .. } => "discard",

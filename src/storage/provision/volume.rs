@@ -158,7 +158,7 @@ impl World {
                 work.retry
                     .failed(now, failure.lasting, failure.after, fraction);
             }
-            Outcome::Found(_) | Outcome::Made(_) | Outcome::Claim(_) => {}
+            Outcome::Found(_) | Outcome::Made(_) | Outcome::Claim(_) | Outcome::Origin(_) => {}
         }
         self.deletions.insert(name.into(), work);
     }

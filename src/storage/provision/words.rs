@@ -28,8 +28,16 @@ pub(super) fn beginning(of: &ClaimRef, plan: &Plan) -> Vec<Notice> {
         EventKind::Normal,
         "Provisioning",
         format!(
-            "{DRIVER} asks {} for volume {} of {} GiB, for StorageClass {}",
-            plan.class.url, plan.name, plan.gib, plan.class_name
+            "{DRIVER} asks {} for volume {} of {} GiB, for StorageClass {}{}",
+            plan.class.url,
+            plan.name,
+            plan.gib,
+            plan.class_name,
+            plan.source
+                .as_ref()
+                .map_or_else(String::new, |source| format!(
+                    ", with the content of {source}"
+                ))
         ),
     )];
     if &*plan.provisioner == IN_TREE {

@@ -1,8 +1,10 @@
 //! What is remembered about one claim or PV between its steps. None of it has
 //! to survive a restart.
 
+use super::origin::Origin;
 use super::retry::Retry;
 use super::step::{Made, Target};
+use crate::k8s::objects::DataSource;
 use crate::storage::class::Class;
 
 /// What is known about the volume of a claim's name.
@@ -25,6 +27,8 @@ pub(super) struct Plan {
     pub(super) provisioner: Box<str>,
     pub(super) reclaim_policy: Box<str>,
     pub(super) mount_options: Vec<Box<str>>,
+    /// What it shall begin with.
+    pub(super) source: Option<DataSource>,
     /// The volume's name.
     pub(super) name: Box<str>,
     pub(super) gib: u64,
@@ -56,6 +60,10 @@ pub(super) struct ClaimWork {
     /// The group that the volume has or will have.
     pub(super) gid: Option<u32>,
     pub(super) plan: Option<Box<Plan>>,
+    /// What its volume begins with, since it was found out.
+    pub(super) origin: Option<Origin>,
+    /// Why it waits for what it shall begin with, as its owner was told.
+    pub(super) waits: Option<String>,
     /// Its owner was told that work has begun.
     pub(super) told: bool,
     /// Its owner was told that the class is missing.
@@ -76,13 +84,21 @@ impl ClaimWork {
         }
     }
 
+    /// A group that its volume may have.
+    pub(super) fn may_have(&self, plan: &Plan, gid: Option<u32>) -> bool {
+        let of_origin = self.origin.as_ref().and_then(|origin| origin.gid);
+        plan.may_have(gid) || gid.is_some() && gid == of_origin
+    }
+
     /// The claim has its PV: what its making needed is forgotten.
     pub(super) fn settle(&mut self) {
         self.looked = Looked::Not;
         self.gid = None;
         self.plan = None;
+        self.origin = None;
         self.told = false;
         self.told_missing = false;
+        self.waits = None;
     }
 
     /// Nothing in it that a new one would not have.
@@ -92,6 +108,8 @@ impl ClaimWork {
             && self.looked == Looked::Not
             && self.gid.is_none()
             && self.plan.is_none()
+            && self.origin.is_none()
+            && self.waits.is_none()
             && !self.told
             && !self.told_missing
             && !self.infeasible

@@ -57,7 +57,7 @@ pub struct World {
     pub(super) classes: Shelf<ClassFact>,
     pub(super) works: BTreeMap<Box<str>, ClaimWork>,
     pub(super) deletions: BTreeMap<Box<str>, VolumeWork>,
-    dirty: BTreeSet<Key>,
+    pub(super) dirty: BTreeSet<Key>,
     timers: BTreeSet<(Instant, Key)>,
     flying: usize,
     notices: Vec<Notice>,
@@ -250,6 +250,7 @@ impl World {
             }
             self.dirty.insert(key_of(claim));
         }
+        self.wake_clones(key);
         if let Some(before) = before {
             // Also its PV may wait for it to go.
             self.dirty.insert(Key::Volume(pv_name(&before.uid)));
@@ -270,11 +271,11 @@ impl World {
             (Some(before), Some(now)) => (false, before.phase != now.phase),
             (_, now) => (now.is_none(), true),
         };
-        for volume in before.iter().chain(now) {
-            if let Some(claim) = &volume.claim {
-                self.dirty
-                    .insert(Key::Claim(claim.key.clone(), claim.uid.clone()));
-            }
+        let now = now.cloned();
+        for claim in before.iter().chain(&now).filter_map(|it| it.claim.as_ref()) {
+            self.dirty
+                .insert(Key::Claim(claim.key.clone(), claim.uid.clone()));
+            self.wake_clones(&claim.key);
         }
         if gone {
             self.deletions.remove(name);
@@ -328,7 +329,7 @@ impl World {
     }
 }
 
-fn key_of(claim: &ClaimFact) -> Key {
+pub(super) fn key_of(claim: &ClaimFact) -> Key {
     Key::Claim(claim.key.clone(), claim.uid.clone())
 }
 

@@ -314,8 +314,12 @@ impl Model {
             }
             ("POST", ["snapshots"]) => {
                 let create: SnapshotCreate = parse(body)?;
-                let size = self.seen(&create.volume)?.size;
+                let (size, gid) = {
+                    let volume = self.seen(&create.volume)?;
+                    (volume.size, volume.gid)
+                };
                 let snapshot = SnapshotInfo {
+                    gid,
                     id: self.id(),
                     name: create.name,
                     volume: create.volume,

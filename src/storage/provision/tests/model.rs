@@ -15,6 +15,7 @@ use super::super::*;
 use crate::k8s::objects::*;
 use crate::k8s::watch::Event;
 use crate::storage::class::quantity::{bytes, gib};
+use crate::storage::heketi::loods::Source;
 use crate::storage::{DRIVER, IN_TREE};
 
 const CLASS: &str = "gluster";
@@ -38,6 +39,7 @@ struct Volume {
     name: Box<str>,
     gib: u64,
     gid: u32,
+    source: Option<Source>,
     ready: bool,
 }
 
@@ -137,7 +139,13 @@ impl Model {
             request: "2Gi".into(),
             block: false,
             selector: false,
-            source: None,
+            // One of them is a copy of another.
+            source: (n == 3).then(|| DataSource {
+                group: "".into(),
+                kind: "PersistentVolumeClaim".into(),
+                namespace: None,
+                name: "c0".into(),
+            }),
             volume: "".into(),
             node_chosen: false,
             bound: false,
@@ -308,25 +316,17 @@ impl Model {
             return;
         }
         let task = self.tasks.remove(which % self.tasks.len());
-        let failure = |nothing_done| {
-            Outcome::Failed(Failure {
-                text: "luck".into(),
-                nothing_done,
-                lasting: nothing_done,
-                after: None,
-            })
-        };
         let outcome = match luck {
             Luck::Good => self.carry_out(&task.step, true),
-            Luck::Refused => failure(true),
-            Luck::Unsent => failure(false),
+            Luck::Refused => failed(true),
+            Luck::Unsent => failed(false),
             Luck::Lost => {
                 self.carry_out(&task.step, true);
-                failure(false)
+                failed(false)
             }
             Luck::Slow => {
                 self.carry_out(&task.step, !matches!(task.step, Step::Ensure { .. }));
-                failure(false)
+                failed(false)
             }
         };
         self.answers.push_back((task, outcome));
@@ -364,13 +364,19 @@ impl Model {
                 let found = self.by_name(name).filter(|(_, volume)| volume.ready);
                 Outcome::Found(found.map(|(id, volume)| Self::made(&id, &volume)))
             }
-            Step::Ensure { volume, .. } => {
+            Step::Ensure { volume, source, .. } => {
                 if self.by_name(&volume.name).is_none() {
+                    if let Some(Source::Volume(id)) = source
+                        && !self.heketi.contains_key(&**id)
+                    {
+                        return failed(true);
+                    }
                     self.ids += 1;
                     let new = Volume {
                         name: (*volume.name).into(),
                         gib: volume.size as u64,
                         gid: volume.gid as u32,
+                        source: source.clone(),
                         ready: false,
                     };
                     self.heketi.insert(format!("{:032x}", self.ids).into(), new);
@@ -429,6 +435,7 @@ impl Model {
                 claim.allocated = size.clone();
                 claim.resize = "".into();
             }),
+            Step::Snapshot { .. } => panic!("nobody asks for a snapshot here"),
             Step::Publish(write) => self.publish(write),
             Step::Hold(pv) => self.change_pv(pv, |pv| pv.held = true),
             Step::Release(pv) => self.change_pv(pv, |pv| pv.held = false),
@@ -441,6 +448,10 @@ impl Model {
     }
 
     fn publish(&mut self, write: &crate::k8s::volumes::VolumeWrite) -> Outcome {
+        if let Some(claim) = self.claim_of(&write.claim) {
+            let filled = self.heketi[&write.handle].source.is_some();
+            assert_eq!(claim.source.is_some(), filled, "an empty copy of {claim:?}");
+        }
         if let Some(pv) = self.pvs.get(&write.name) {
             let same = pv.claim.as_ref() == Some(&write.claim);
             return match same {
@@ -532,18 +543,36 @@ impl Model {
             let volume = volume.unwrap_or_else(|| panic!("{} has no volume", pv.name));
             assert_eq!(gib(bytes(&pv.capacity).unwrap()), volume.gib, "{}", pv.name);
             assert!(told.insert(handle), "two PVs for {handle}");
-            assert!(gids.insert(pv.gid.expect("a group")), "{:?} twice", pv.gid);
+            let of_its_own = volume.source.is_some() || gids.insert(pv.gid.expect("a group"));
+            assert!(of_its_own, "{:?} twice", pv.gid);
             assert!(&*pv.phase == "Bound" || self.policy == "Retain", "{pv:?}");
         }
         for (id, volume) in &self.heketi {
             assert!(told.contains(id), "volume {} is leaked", volume.name);
         }
         for claim in self.claims.values() {
+            let source = self.claims.get(&Claims::key("ns", "c0"));
+            let least = source.and_then(|source| bytes(&source.capacity));
+            if claim.source.is_some()
+                && !claim.bound
+                && least.is_none_or(|least| Some(least) > bytes(&claim.request))
+            {
+                continue;
+            }
             assert!(claim.bound && !claim.marked && !claim.deleting, "{claim:?}");
             assert!(bytes(&claim.capacity) >= bytes(&claim.request), "{claim:?}");
             assert_eq!(&*claim.resize, "", "{claim:?}");
         }
     }
+}
+
+fn failed(nothing_done: bool) -> Outcome {
+    Outcome::Failed(Failure {
+        text: "luck".into(),
+        nothing_done,
+        lasting: nothing_done,
+        after: None,
+    })
 }
 
 fn options() -> Options {
@@ -616,4 +645,26 @@ proptest! {
     ) {
         play(if retain { "Retain" } else { "Delete" }, &acts);
     }
+}
+
+#[test]
+fn a_copy_waits_for_what_it_is_a_copy_of_and_has_its_group() {
+    let mut model = Model::new("Delete");
+    model.make_claim(3);
+    model.settle();
+    let reasons = |model: &mut Model| -> Vec<&str> {
+        let notices = model.world.notices();
+        notices.iter().map(|notice| notice.reason).collect()
+    };
+    assert_eq!(reasons(&mut model), ["ProvisioningFailed"]);
+    let copy = Claims::key("ns", "c3");
+    assert!(!model.claims[&copy].marked, "nothing to wait for");
+    model.make_claim(0);
+    model.settle();
+    model.check_settled();
+    let told = reasons(&mut model);
+    let ready = told.iter().filter(|&&it| it == "ProvisioningSucceeded");
+    assert_eq!(ready.count(), 2, "{told:?}");
+    let gids: BTreeSet<_> = model.pvs.values().map(|pv| pv.gid).collect();
+    assert_eq!((model.pvs.len(), gids.len()), (2, 1));
 }
