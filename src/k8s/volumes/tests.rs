@@ -86,7 +86,7 @@ async fn patches_name_the_uid_and_touch_nothing_else() {
     let pvc = r#"{"metadata":{"name":"web","namespace":"shop","uid":"u1"}}"#;
     let (calls, asked) = calls(
         std::iter::repeat_n(Reply::ok(pvc), 6)
-            .chain(std::iter::repeat_n(Reply::ok(PV), 4))
+            .chain(std::iter::repeat_n(Reply::ok(PV), 6))
             .collect(),
     );
     for change in [
