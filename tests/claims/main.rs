@@ -17,5 +17,6 @@ mod figures;
 mod health;
 mod many;
 mod migrate;
+mod sources;
 mod stage;
 mod world;

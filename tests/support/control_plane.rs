@@ -115,6 +115,11 @@ impl ControlPlane {
         self.dir.join("certs/apiserver.crt")
     }
 
+    /// The administrator's kubeconfig.
+    pub fn admin(&self) -> PathBuf {
+        self.dir.join("admin.conf")
+    }
+
     /// Ends kube-apiserver as a crash does.
     pub fn kill_api(&mut self) {
         self.api.kill();

@@ -20,6 +20,18 @@ pub fn csi_sanity() -> PathBuf {
     built("LOODS_CSI_SANITY", "csi-sanity/csi-sanity")
 }
 
+/// What the CSI project has for VolumeSnapshots (`tests/claims/snapshotter`), as
+/// `tests/run` leaves it: `csi-snapshotter`, `snapshot-controller`, or `crd`.
+pub fn snapshotter(part: &str) -> PathBuf {
+    let path = named("LOODS_SNAPSHOTTER", "snapshotter").join(part);
+    assert!(
+        path.exists(),
+        "{} is missing: tests/run builds it (LOODS_SNAPSHOTTER names another place)",
+        path.display()
+    );
+    path
+}
+
 /// A copy of the `loods` program that nobody (uid 65534) can reach and that a
 /// rebuild does not change under a running test.
 pub fn loods(lab: &Lab) -> PathBuf {

@@ -16,11 +16,21 @@ impl Hands {
         name: &ClaimKey,
         gib: u64,
     ) -> Result<Outcome, Failure> {
-        let fact = self.calls.snapshot(name).await.map_err(|error| Failure {
-            text: format!("spec.dataSource is VolumeSnapshot {}: {error}", name.name).into(),
-            // It is there as soon as somebody makes it, and nothing tells us.
-            lasting: false,
-            ..api(error)
+        let fact = self.calls.snapshot(name).await.map_err(|error| {
+            let why = if error.code() == Some(404) {
+                format!(
+                    "namespace {} has none of that name yet; this claim is served when it has",
+                    name.namespace
+                )
+            } else {
+                error.to_string()
+            };
+            Failure {
+                text: format!("spec.dataSource is VolumeSnapshot {}: {why}", name.name).into(),
+                // It is there as soon as somebody makes it, and nothing tells us.
+                lasting: false,
+                ..api(error)
+            }
         })?;
         let handle = handle(name, fact).map_err(|text| Failure {
             lasting: false,

@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use loods::storage::heketi::loods::{Health, HealthState};
+use loods::storage::heketi::loods::{Health, HealthState, SnapshotInfo};
 use loods::storage::heketi::token::{Key, Keys};
 use loods::storage::heketi::wire::VolumeInfo;
 use tokio::sync::oneshot;
@@ -180,6 +180,13 @@ impl StandIn {
         let mut model = lock(&self.shared.model);
         model.advance();
         model.volumes.values().map(|v| v.info.clone()).collect()
+    }
+
+    /// The snapshots that are there.
+    pub fn snapshots(&self) -> Vec<SnapshotInfo> {
+        let mut model = lock(&self.shared.model);
+        model.advance();
+        model.snapshots.values().cloned().collect()
     }
 
     /// What was asked, in the order of the answers.
