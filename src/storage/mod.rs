@@ -27,6 +27,7 @@
 //!
 //! Never imports `lb`, `bgp` or `speaker`, nor they it.
 
+pub mod adopt;
 pub mod agent;
 pub mod class;
 pub mod controller;

@@ -12,6 +12,7 @@ fn every_command_explains_itself() {
         "run",
         "check",
         "storage",
+        "storage adopt",
         "storage agent",
         "storage certificates",
         "storage controller",

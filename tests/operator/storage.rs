@@ -20,6 +20,7 @@ fn every_parameter_of_a_class_is_explained() {
 fn every_option_that_is_shown_exists() {
     let document = text("docs/storage.md");
     let helps = [
+        "adopt",
         "agent",
         "certificates",
         "controller",

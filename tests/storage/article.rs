@@ -1,7 +1,9 @@
 //! The article's objects, byte for byte, and what its author saw.
 
 use crate::scene::{Scene, file};
-use crate::support::wait;
+use crate::support::gluster::KEY;
+use crate::support::lab::attempt;
+use crate::support::{tools, wait};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -208,6 +210,64 @@ fn fifty_claims_at_once() {
     scene
         .cluster
         .kubectl(&["delete", "pvc", "--all", "--wait=false"]);
+    scene.wait_nothing_left();
+}
+
+/// What the manager knew of a volume is lost, and its PV tells it again.
+#[test]
+#[ignore = "needs root and glusterfs-server: tests/run storage"]
+fn a_lost_record_is_written_anew_from_what_the_pv_tells() {
+    let scene = Scene::set();
+    scene.make_claim("kept");
+    let volume = scene.wait_bound("kept");
+    let name = volume["spec"]["csi"]["volumeAttributes"]["volume"].as_str();
+    let name = name.expect("a name");
+    let server = &scene.gluster.servers[1];
+    let gluster = "gluster --mode=script volume";
+    let reset = format!("{gluster} reset {name} && {gluster} info {name}");
+    let info = server.shell(&reset).expect("it is reset");
+    assert!(!info.contains("user.loods."), "{info}");
+
+    let adopt = |arguments: &[&str]| {
+        let core = scene.cluster.lab.core();
+        let key = core.dir.join("admin-key");
+        std::fs::write(&key, KEY).expect("a file");
+        let mut command = core.command(tools::loods(&scene.cluster.lab));
+        command
+            .args([
+                "storage",
+                "adopt",
+                "--manager",
+                &scene.gluster.url(),
+                "--key-file",
+            ])
+            .arg(key)
+            .arg("--kubeconfig")
+            .arg(scene.cluster.plane.admin())
+            .args(arguments);
+        attempt(&mut command)
+    };
+    let told = wait::until("the manager has looked", || adopt(&["--json"]));
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    let row = &told[0];
+    assert_eq!(row["persistentVolume"], volume["metadata"]["name"]);
+    assert_eq!(row["id"], volume["spec"]["csi"]["volumeHandle"]);
+    assert_eq!((&row["size"], &row["refused"]), (&json!(1), &json!("")));
+    let gid = volume["metadata"]["annotations"]["pv.beta.kubernetes.io/gid"].as_str();
+    assert_eq!(row["gid"].to_string(), gid.expect("a group"));
+
+    let done = adopt(&[name, "--apply"]).expect("it is adopted");
+    assert!(done.contains("adopted"), "{done}");
+    // It is the manager's again: it grows, and goes with its claim.
+    let grow = json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}});
+    let path = "/api/v1/namespaces/default/persistentvolumeclaims/kept";
+    scene.cluster.plane.patch(path, &grow);
+    wait::until_within(Duration::from_secs(30), "it grows", || {
+        let claim = scene.claim("kept")?;
+        let is = &claim["status"]["capacity"]["storage"];
+        wait::check(is == "2Gi", &claim)
+    });
+    scene.cluster.plane.delete(path);
     scene.wait_nothing_left();
 }
 

@@ -154,7 +154,7 @@ impl Scene {
     /// No PV, no volume, no brick, no loop device.
     #[track_caller]
     pub fn wait_nothing_left(&self) {
-        wait::until_within(LONG * 2, "nothing is left", || {
+        wait::until_within(LONG * 4, "nothing is left", || {
             let volumes = self.volumes()?;
             wait::check(volumes.is_empty(), volumes)?;
             let left = self.gluster.left()?;

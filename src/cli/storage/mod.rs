@@ -1,5 +1,6 @@
 //! `loods storage`: the parts of shared storage, one subcommand each.
 
+mod adopt;
 mod agent;
 mod certificates;
 mod controller;
@@ -37,6 +38,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Turn PersistentVolumes of the removed GlusterFS plugin into CSI ones, in place.
     Migrate(migrate::Args),
+    /// Take volumes that a lost Heketi made, or people, under the manager's management.
+    Adopt(adopt::Args),
     /// Mount volumes for the pods of one node: a CSI plugin that registers itself with the kubelet.
     Node(node::Args),
     /// Run on a storage host, as root: makes bricks and calls gluster, for the manager alone.
@@ -59,6 +62,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Manager(args) => manager::run(args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Migrate(args) => migrate::run(args),
+        Command::Adopt(args) => adopt::run(&args),
         Command::Node(args) => node::run(args),
         Command::Keeper(args) => keeper::run(args),
     }

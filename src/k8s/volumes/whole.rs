@@ -32,11 +32,14 @@ struct Meta {
 }
 
 impl Calls {
-    /// All PVs with `spec.glusterfs`.
+    /// All PVs that are to be kept of all.
     ///
     /// # Errors
     /// As [`ApiError`].
-    pub async fn in_tree_volumes(&self) -> Result<Vec<Value>, ApiError> {
+    pub async fn volumes_where(
+        &self,
+        keep: impl Fn(&Value) -> bool,
+    ) -> Result<Vec<Value>, ApiError> {
         let mut found = Vec::new();
         let mut token = String::new();
         loop {
@@ -44,7 +47,7 @@ impl Calls {
             let parts = page.parts()?;
             for item in parts.items.unwrap_or_default() {
                 if let Ok(volume) = serde_json::from_str::<Value>(item.get())
-                    && volume["spec"]["glusterfs"].is_object()
+                    && keep(&volume)
                 {
                     found.push(volume);
                 }

@@ -6,6 +6,8 @@
 
 use std::fmt::Display;
 
+use ring::digest::{SHA256, digest};
+
 /// Longest name of a volume, in octets. Gluster takes more than 200, but each
 /// brick's volfile must fit 255 with its host and path.
 pub const VOLUME: usize = 128;
@@ -37,6 +39,21 @@ pub fn id(value: &str) -> Result<(), BadName> {
         return Ok(());
     }
     bad("id", value, "must be 32 lower-case hexadecimal digits")
+}
+
+/// The id of a brick: the one in its path, as ours and Heketi's have it, or one
+/// that is always the same for the same place.
+pub fn brick_id(host: &str, path: &str) -> String {
+    let mut parts = path.split('/');
+    let told = parts.find_map(|part| part.strip_prefix("brick_").filter(|it| id(it).is_ok()));
+    told.map_or_else(
+        || {
+            let sum = digest(&SHA256, format!("{host}:{path}").as_bytes());
+            let octets = sum.as_ref().iter().take(16);
+            octets.map(|octet| format!("{octet:02x}")).collect()
+        },
+        str::to_owned,
+    )
 }
 
 /// A volume's name.

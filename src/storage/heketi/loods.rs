@@ -12,10 +12,12 @@
 //! | `GET`, `DELETE /loods/v1/snapshots/{id}` | [`SnapshotInfo`]; 202, queue, 204 |
 //! | `GET /loods/v1/volumes/{id}/health` | [`Health`] |
 //! | `GET /loods/v1/capacity` | [`Capacity`] |
+//! | `GET /loods/v1/strangers`, `POST` there with [`Adopt`] to see one | [`StrangerList`] |
+//! | `POST /loods/v1/adopt` with [`Adopt`] | 202, queue, 303 to `/volumes/{id}` |
 
 use serde::{Deserialize, Serialize};
 
-use super::wire::VolumeCreate;
+use super::wire::{Durability, VolumeCreate};
 
 /// On every answer of `GET /hello`: the manager's version.
 pub const HEADER: &str = "x-loods";
@@ -157,6 +159,64 @@ pub struct Capacity {
     pub free: u64,
     /// The largest volume that could be made now.
     pub largest: u64,
+}
+
+/// POST /loods/v1/adopt: what is known of a volume that somebody else made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopt {
+    /// Its name in Gluster.
+    pub volume: String,
+    /// The id that clients know it by; absent: option `user.heketi.id`, its name
+    /// if that is `vol_ID`, or glusterd's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// In GiB; absent: what its bricks' file systems have room for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<i64>,
+    /// The group that its files have; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gid: Option<i64>,
+}
+
+/// A volume that somebody else made, as it would be if it were adopted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stranger {
+    /// Its name in Gluster.
+    pub name: String,
+    /// Id of its cluster.
+    pub cluster: String,
+    /// The id that it would have.
+    #[serde(default)]
+    pub id: String,
+    /// In GiB.
+    #[serde(default)]
+    pub size: i64,
+    /// 0: none.
+    #[serde(default)]
+    pub gid: i64,
+    /// How it survives.
+    #[serde(default)]
+    pub durability: Durability,
+    /// Each `HOST:PATH`, in Gluster's order.
+    #[serde(default)]
+    pub bricks: Vec<String>,
+    /// Who may mount it now, as option `auth.allow` has it.
+    #[serde(default)]
+    pub allowed: String,
+    /// Who may mount it afterwards.
+    #[serde(default)]
+    pub allow: String,
+    /// Why it cannot be adopted, and the mend; "" where nothing hinders it.
+    #[serde(default)]
+    pub refused: String,
+}
+
+/// GET /loods/v1/strangers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StrangerList {
+    /// By cluster, and then as glusterd has them.
+    #[serde(default)]
+    pub strangers: Vec<Stranger>,
 }
 
 #[cfg(test)]

@@ -13,10 +13,11 @@ use tokio::time::Instant;
 
 use super::Manager;
 use super::health::health;
-use super::state::State;
+use super::state::{State, Volume};
 use crate::admin::{Answer, Ask, Route};
 use crate::observe::exposition::{CONTENT_TYPE, Kind, Page};
 use crate::observe::process;
+use crate::storage::agent::api::Command;
 use crate::storage::heketi::loods::{Health, HealthState};
 
 /// Shortest rest between two rounds.
@@ -37,7 +38,7 @@ impl Healths {
     }
 }
 
-/// Goes from volume to volume, for ever.
+/// Goes from volume to volume, for ever, and has healed what can be.
 pub(super) async fn watch(manager: Arc<Manager>, healths: Arc<Healths>) {
     loop {
         let start = Instant::now();
@@ -46,6 +47,7 @@ pub(super) async fn watch(manager: Arc<Manager>, healths: Arc<Healths>) {
         for (id, volume) in volumes {
             match health(&manager, &volume).await {
                 Ok(health) => {
+                    heal(&manager, &volume, &health).await;
                     healths.seen().insert(id, (health, Instant::now()));
                 }
                 // What was seen before ages, which shows.
@@ -53,6 +55,25 @@ pub(super) async fn watch(manager: Arc<Manager>, healths: Arc<Healths>) {
             }
         }
         tokio::time::sleep(REST.max(start.elapsed() * TIMES)).await;
+    }
+}
+
+/// Has files healed that wait for it though all bricks serve. Gluster does so when
+/// it hears that a brick is back; but of one that was cut off for less than its
+/// ping-timeout it may not have heard that it was gone, and looks again after ten
+/// minutes only.
+async fn heal(manager: &Manager, volume: &Volume, health: &Health) {
+    let waits = health.bricks.iter().any(|brick| brick.heal_pending > 0);
+    if !waits || health.bricks.iter().any(|brick| !brick.online) {
+        return;
+    }
+    let heal = Command::Heal(volume.name.clone(), false);
+    match manager.gluster(&volume.record.cluster, heal).await {
+        Ok(_) => tracing::info!(
+            volume = &*volume.name,
+            "files wait to be healed, and all bricks serve: it begins now"
+        ),
+        Err(trouble) => tracing::debug!(volume = &*volume.name, %trouble, "healing begins later"),
     }
 }
 

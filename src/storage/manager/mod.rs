@@ -25,7 +25,8 @@
 //! operation that was under way when the manager ended is forgotten, so that
 //! its client asks by name again.
 
-pub mod agents;
+pub mod adopt;
+mod agents;
 mod away;
 mod flows;
 mod health;
@@ -35,6 +36,7 @@ mod queue;
 mod rebuild;
 mod routes;
 mod server;
+mod shown;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -218,14 +220,14 @@ pub async fn run(
     let looking =
         stop.run_until_cancelled(look_around(Arc::clone(&manager), settings.agents, topology));
     tracing::info!(address = %settings.listen, "serving Heketi's REST API");
+    let healths = Arc::new(metrics::Healths::default());
     if let Some(listen) = settings.metrics {
-        let healths = Arc::new(metrics::Healths::default());
         let route = metrics::route(Arc::clone(&manager), Arc::clone(&healths));
         tokio::spawn(crate::admin::serve("metrics", listen, route, stop.clone()));
-        let watching = metrics::watch(Arc::clone(&manager), healths);
-        let stop = stop.clone();
-        tokio::spawn(async move { stop.run_until_cancelled(watching).await });
     }
+    let watching = metrics::watch(Arc::clone(&manager), healths);
+    let watching = stop.clone().run_until_cancelled_owned(watching);
+    tokio::spawn(watching);
     let serving = server::serve(listener, Arc::clone(&manager), settings.keys, stop.clone());
     tokio::join!(looking, serving);
     Ok(())

@@ -10,10 +10,7 @@ use super::placement::{Room, Slot};
 use crate::storage::agent::api::{DeviceRecord, NodeRecord};
 use crate::storage::gluster::{Record, SnapshotRecord};
 use crate::storage::heketi::loods::SnapshotInfo;
-use crate::storage::heketi::wire::{
-    BrickInfo, ClusterInfo, DeviceInfo, GlusterfsMount, Hostnames, Mount, NodeAdd, NodeInfo,
-    StorageSize, Tags, VolumeInfo,
-};
+use crate::storage::heketi::wire::{BrickInfo, StorageSize};
 
 /// A cluster: storage hosts whose glusterds are peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +56,18 @@ pub struct Brick {
     pub info: BrickInfo,
     /// Where glusterd has it.
     pub host: String,
+}
+
+impl Brick {
+    /// Why nothing can be done with it but replace it; `None`: an agent has it.
+    pub fn is_out_of_reach(&self) -> Option<String> {
+        self.info.device.is_empty().then(|| {
+            format!(
+                "an old brick, which loods storage adopt --apply --replace-bricks puts one of ours in the place of, or one whose host is away: {}:{}",
+                self.host, self.info.path
+            )
+        })
+    }
 }
 
 /// A volume.
@@ -282,108 +291,4 @@ impl State {
         all.sort_by(|one, other| one.id.cmp(&other.id));
         all
     }
-
-    /// GET /clusters/{id}.
-    pub fn cluster_info(&self, id: &str) -> Option<ClusterInfo> {
-        let cluster = self.clusters.get(id)?;
-        let volumes = self.volumes.iter();
-        Some(ClusterInfo {
-            id: id.into(),
-            nodes: self
-                .nodes_of(id)
-                .map(|node| node.record.id.clone())
-                .collect(),
-            volumes: volumes
-                .filter(|(_, volume)| volume.record.cluster == id)
-                .map(|(id, _)| id.clone())
-                .collect(),
-            block: cluster.block,
-            file: cluster.file,
-            blockvolumes: Vec::new(),
-        })
-    }
-
-    /// GET /nodes/{id}.
-    pub fn node_info(&self, id: &str) -> Option<NodeInfo> {
-        let node = self.nodes.get(id)?;
-        let devices = self.devices.values().filter(|device| device.node == id);
-        let mut devices: Vec<DeviceInfo> = devices.map(|device| self.shown(device)).collect();
-        devices.sort_by(|one, other| one.name.cmp(&other.name));
-        Some(NodeInfo {
-            add: NodeAdd {
-                zone: node.record.zone,
-                hostnames: Hostnames {
-                    manage: node.record.manage.clone(),
-                    storage: node.record.storage.clone(),
-                },
-                cluster: node.record.cluster.clone(),
-                tags: some(&node.record.tags),
-            },
-            id: id.into(),
-            state: node.record.state.clone(),
-            devices,
-        })
-    }
-
-    /// GET /devices/{id}.
-    pub fn device_info(&self, id: &str) -> Option<DeviceInfo> {
-        self.devices.get(id).map(|device| self.shown(device))
-    }
-
-    fn shown(&self, device: &Device) -> DeviceInfo {
-        let bricks = self.volumes.values().flat_map(|volume| &volume.bricks);
-        DeviceInfo {
-            name: device.record.name.clone(),
-            storage: device.space,
-            tags: some(&device.record.tags),
-            id: device.record.id.clone(),
-            state: device.record.state.clone(),
-            bricks: bricks
-                .filter(|brick| brick.info.device == device.record.id)
-                .map(|brick| brick.info.clone())
-                .collect(),
-        }
-    }
-
-    /// GET /volumes/{id}.
-    pub fn volume_info(&self, id: &str) -> Option<VolumeInfo> {
-        let volume = self.volumes.get(id)?;
-        let record = &volume.record;
-        let hosts = self.storage_hosts(&record.cluster);
-        let (first, others) = match hosts.split_first() {
-            Some((first, others)) => (first.clone(), others.join(",")),
-            None => (String::new(), String::new()),
-        };
-        // As Heketi pads them.
-        let options = std::iter::once(String::new())
-            .chain(record.options.iter().cloned())
-            .chain([String::new()]);
-        Some(VolumeInfo {
-            size: record.size,
-            name: volume.name.clone(),
-            durability: record.durability.clone(),
-            gid: record.gid,
-            glustervolumeoptions: options.collect(),
-            snapshot: record.snapshot,
-            id: id.into(),
-            cluster: record.cluster.clone(),
-            mount: Mount {
-                glusterfs: GlusterfsMount {
-                    device: format!("{first}:{}", volume.name),
-                    hosts,
-                    options: [("backup-volfile-servers".into(), others)].into(),
-                },
-            },
-            blockinfo: BTreeMap::new(),
-            bricks: volume
-                .bricks
-                .iter()
-                .map(|brick| brick.info.clone())
-                .collect(),
-        })
-    }
-}
-
-fn some(tags: &Tags) -> Option<Tags> {
-    (!tags.is_empty()).then(|| tags.clone())
 }

@@ -94,7 +94,8 @@ impl Migration {
     /// # Errors
     /// In words.
     pub async fn names(&self) -> Result<Vec<Box<str>>, String> {
-        let volumes = self.calls.in_tree_volumes().await.map_err(words)?;
+        let in_tree = |volume: &Value| volume["spec"]["glusterfs"].is_object();
+        let volumes = self.calls.volumes_where(in_tree).await.map_err(words)?;
         let names = volumes
             .iter()
             .filter_map(|volume| volume["metadata"]["name"].as_str().map(Into::into));

@@ -3,10 +3,11 @@
 
 use hyper::Method;
 
+use super::beyond::ADOPT;
 use super::{Heketi, json};
 use crate::storage::heketi::ensure::{Call, Outcome};
 use crate::storage::heketi::error::HeketiError;
-use crate::storage::heketi::loods::{ExpandFrom, SnapshotInfo, SnapshotList, VolumeFrom};
+use crate::storage::heketi::loods::{Adopt, ExpandFrom, SnapshotInfo, SnapshotList, VolumeFrom};
 use crate::storage::heketi::wire::VolumeInfo;
 
 /// Translates the calls of one machine.
@@ -52,6 +53,54 @@ impl Calls<VolumeInfo> for MakeVolume<'_> {
                 ),
                 outcome => outcome,
             },
+            other => self.heketi.poll_or(other).await,
+        }
+    }
+}
+
+/// Takes a volume of somebody else's under management.
+pub(super) struct AdoptVolume<'a> {
+    pub(super) heketi: &'a Heketi,
+    pub(super) wish: &'a Adopt,
+}
+
+impl Calls<VolumeInfo> for AdoptVolume<'_> {
+    async fn ask(&self, call: Call) -> Outcome<VolumeInfo> {
+        match call {
+            Call::Find => outcome(self.heketi.find(&self.wish.volume).await),
+            Call::Make(_) => {
+                let body = Some(json(self.wish));
+                self.heketi.begin(Method::POST, ADOPT, body).await
+            }
+            Call::ReadAt(path) => self.heketi.read_at(&path).await,
+            other => self.heketi.poll_or(other).await,
+        }
+    }
+}
+
+/// Puts a new brick in the place of one.
+pub(super) struct ReplaceBrick<'a> {
+    pub(super) heketi: &'a Heketi,
+    /// Path of its volume.
+    pub(super) volume: &'a str,
+    /// Its id.
+    pub(super) brick: &'a str,
+    pub(super) path: &'a str,
+}
+
+impl Calls<VolumeInfo> for ReplaceBrick<'_> {
+    async fn ask(&self, call: Call) -> Outcome<VolumeInfo> {
+        match call {
+            Call::Find => {
+                let volume = self.heketi.read::<VolumeInfo>(self.volume).await;
+                outcome(volume.map(|volume| {
+                    let mut bricks = volume.bricks.iter();
+                    let is_there = bricks.any(|brick| brick.id == self.brick);
+                    (!is_there).then_some(volume)
+                }))
+            }
+            Call::Make(_) => self.heketi.begin(Method::POST, self.path, None).await,
+            Call::ReadAt(path) => self.heketi.read_at(&path).await,
             other => self.heketi.poll_or(other).await,
         }
     }

@@ -96,6 +96,18 @@ impl Heketi {
         found.ok_or_else(|| self.unexpected("GET", path, &Said::Absent))
     }
 
+    /// What is answered to a question with a body.
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<T, HeketiError> {
+        match self.0.exchange.ask(Method::POST, path, Some(body)).await? {
+            Said::Body(body) => decode(&self.0.exchange.asked("POST", path), &body),
+            said => Err(self.unexpected("POST", path, &said)),
+        }
+    }
+
     pub(super) async fn find(&self, name: &str) -> Result<Option<VolumeInfo>, HeketiError> {
         if self.is_loods(self.deadline()).await? {
             let path = format!("/loods/v1/volumes?name={name}");

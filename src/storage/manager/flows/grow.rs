@@ -25,6 +25,9 @@ pub(in super::super) async fn grow(manager: &Manager, id: &str, size: i64) -> Re
     // An arbiter holds names: more content makes it no larger.
     let content = bricks.filter(|(place, _)| !wanted.is_arbiter(*place));
     let content: Vec<&Brick> = content.map(|(_, brick)| brick).collect();
+    if let Some(why) = content.iter().find_map(|brick| brick.is_out_of_reach()) {
+        return Err(why);
+    }
     let growing: Vec<Slot> = content
         .iter()
         .map(|brick| Slot {

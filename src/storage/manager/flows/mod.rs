@@ -1,6 +1,7 @@
 //! One operation each, carried out by asking agents. Text of an error is what
 //! a Heketi client is told.
 
+mod adopt;
 mod grow;
 mod make;
 mod mark;
@@ -10,6 +11,7 @@ mod replace;
 mod snapshot;
 mod topology;
 
+pub(super) use adopt::{adopt, strangers};
 pub(super) use grow::grow;
 pub(super) use make::{make, make_copy};
 pub(super) use mark::{mark, places, settle};

@@ -19,6 +19,16 @@ pub(in super::super) async fn remove(manager: &Manager, id: &str) -> Result<(), 
         .await
         .map_err(|trouble| trouble.to_string())?;
     let left = clear_bricks(manager, places(&volume.bricks)).await;
+    for brick in &volume.bricks {
+        if brick.info.device.is_empty() {
+            tracing::warn!(
+                volume = &*volume.name,
+                host = &*brick.host,
+                path = &*brick.info.path,
+                "the directory of a brick that we did not make stays, with its files"
+            );
+        }
+    }
     let mut state = manager.state();
     state.volumes.remove(id);
     state.leaving.remove(id);

@@ -51,6 +51,9 @@ pub(in super::super) async fn take_snapshot(
 fn possible(manager: &Manager, volume: &Volume) -> Result<(), String> {
     let state = manager.state();
     for brick in &volume.bricks {
+        if let Some(why) = brick.is_out_of_reach() {
+            return Err(why);
+        }
         let device = state.devices.get(&brick.info.device);
         let device = device.ok_or_else(|| format!("brick {} has no device", brick.info.id))?;
         if !device.reflink {

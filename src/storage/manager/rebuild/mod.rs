@@ -169,6 +169,11 @@ fn take_host(manager: &Manager, agent: &str, host: &Host, peers: usize) {
     }
 }
 
+/// Takes a volume whose bricks somebody else made, and that has its record now.
+pub(super) async fn take(manager: &Manager, volume: &gluster::Volume, record: Record) {
+    volumes::take(manager, volume, record, &Found::new()).await;
+}
+
 /// Bricks of a cluster as their hosts have them, by (host in glusterd, path).
 type Found<'a> = BTreeMap<(String, String), (&'a str, &'a api::Brick)>;
 

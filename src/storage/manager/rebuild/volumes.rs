@@ -14,7 +14,7 @@ use super::super::flows::{clear_bricks, drop_snapshot, mark, withdraw};
 use super::super::state::{Brick, Volume};
 use super::{Found, place};
 use crate::storage::agent::api::Command;
-use crate::storage::gluster::{self, Record, SnapshotRecord, VolumeState};
+use crate::storage::gluster::{self, Record, SnapshotRecord, VolumeState, name};
 use crate::storage::heketi::wire::BrickInfo;
 
 /// Where glusterd keeps that writes wait.
@@ -31,7 +31,8 @@ pub(super) async fn take(
     let known = known.unwrap_or_default();
     let bricks = volume.bricks.iter().map(|brick| {
         let Some((node, found)) = found.get(&place(brick)) else {
-            // Its host is away: as it was known, or by what its path tells.
+            // Its host is away, or somebody else made it: as it was known, or by what
+            // its path tells.
             return known_brick(&known, manager, brick, &id);
         };
         Brick {
@@ -141,11 +142,9 @@ fn known_brick(
     let state = manager.state();
     let mut nodes = state.nodes.values();
     let node = nodes.find(|node| node.record.storage.contains(&brick.host));
-    let mut parts = brick.path.split('/');
-    let id = parts.find_map(|part| part.strip_prefix("brick_"));
     Brick {
         info: BrickInfo {
-            id: id.unwrap_or_default().into(),
+            id: name::brick_id(&brick.host, &brick.path),
             path: brick.path.clone(),
             node: node.map(|node| node.record.id.clone()).unwrap_or_default(),
             volume: volume.into(),

@@ -8,7 +8,8 @@ use super::super::queue::End;
 use super::super::{Manager, flows, new_id};
 use super::volumes::Hold;
 use super::{Answer, Ask, Refusal, absent, bricks, is_id, no_path, spawn};
-use crate::storage::heketi::loods::{Capacity, SnapshotCreate, SnapshotList};
+use crate::storage::gluster::name;
+use crate::storage::heketi::loods::{Adopt, Capacity, SnapshotCreate, SnapshotList, StrangerList};
 
 /// `parts` stand behind `/loods/v1/`.
 pub(super) async fn answer(
@@ -38,6 +39,9 @@ pub(super) async fn answer(
             let health = health(manager, &volume).await.map_err(|text| (500, text))?;
             Ok(Answer::json(200, &health))
         }
+        ("GET", ["strangers"]) => strangers(manager, &Adopt::default()).await,
+        ("POST", ["strangers"]) => strangers(manager, &ask.parse()?).await,
+        ("POST", ["adopt"]) => adopt(manager, ask.parse()?),
         ("POST", ["bricks", id, "replace"]) if is_id(id) => bricks::replace(manager, id),
         ("GET", ["capacity"]) => Ok(Answer::json(200, &capacity(manager))),
         ("GET", ["snapshots"]) => {
@@ -72,6 +76,22 @@ fn capacity(manager: &Manager) -> Capacity {
         free,
         largest: if largest < SMALLEST { 0 } else { largest },
     }
+}
+
+/// Volumes that somebody else made.
+async fn strangers(manager: &Manager, wish: &Adopt) -> Result<Answer, Refusal> {
+    let found = flows::strangers(manager, wish).await;
+    let strangers = found.map_err(|text| (500, text))?;
+    Ok(Answer::json(200, &StrangerList { strangers }))
+}
+
+fn adopt(manager: &Arc<Manager>, wish: Adopt) -> Result<Answer, Refusal> {
+    name::volume(&wish.volume).map_err(|why| (400, why.to_string()))?;
+    let working = Arc::clone(manager);
+    spawn(manager, "adopt-volume", async move {
+        let id = flows::adopt(&working, &wish).await?;
+        Ok(End::At(format!("/volumes/{id}")))
+    })
 }
 
 const AT: &str = "/loods/v1/snapshots";

@@ -1,6 +1,7 @@
 //! The manager against storage hosts in memory: see [`hosts`].
 
 mod acts;
+mod adopt;
 mod crashes;
 mod faults;
 #[path = "../../../../tests/support/storage_hosts/mod.rs"]
