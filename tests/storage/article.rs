@@ -217,16 +217,19 @@ fn fifty_claims_at_once() {
 #[test]
 #[ignore = "needs root and glusterfs-server: tests/run storage"]
 fn a_lost_record_is_written_anew_from_what_the_pv_tells() {
-    let scene = Scene::set();
+    let mut scene = Scene::set();
     scene.make_claim("kept");
     let volume = scene.wait_bound("kept");
     let name = volume["spec"]["csi"]["volumeAttributes"]["volume"].as_str();
     let name = name.expect("a name");
+    // One that runs would write it anew by itself.
+    scene.gluster.kill_manager();
     let server = &scene.gluster.servers[1];
     let gluster = "gluster --mode=script volume";
     let reset = format!("{gluster} reset {name} && {gluster} info {name}");
     let info = server.shell(&reset).expect("it is reset");
     assert!(!info.contains("user.loods."), "{info}");
+    scene.gluster.start_manager();
 
     let adopt = |arguments: &[&str]| {
         let core = scene.cluster.lab.core();
@@ -261,7 +264,9 @@ fn a_lost_record_is_written_anew_from_what_the_pv_tells() {
     // It is the manager's again: it grows, and goes with its claim.
     let grow = json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}});
     let path = "/api/v1/namespaces/default/persistentvolumeclaims/kept";
-    scene.cluster.plane.patch(path, &grow);
+    let plane = &scene.cluster.plane;
+    plane.patch(CLASS, &json!({"allowVolumeExpansion": true}));
+    plane.patch(path, &grow);
     wait::until_within(Duration::from_secs(30), "it grows", || {
         let claim = scene.claim("kept")?;
         let is = &claim["status"]["capacity"]["storage"];

@@ -6,7 +6,7 @@ use crate::support::gluster::Gluster;
 use crate::support::node::files::pod_ranges;
 use crate::support::{tools, wait};
 use serde_json::{Value, json};
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +30,12 @@ impl Deref for Scene {
 
     fn deref(&self) -> &World {
         &self.0
+    }
+}
+
+impl DerefMut for Scene {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.0
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::placement::{Room, Slot};
 use crate::storage::agent::api::{DeviceRecord, NodeRecord};
-use crate::storage::gluster::{Record, SnapshotRecord};
+use crate::storage::gluster::{self, Record, SnapshotRecord};
 use crate::storage::heketi::loods::SnapshotInfo;
 use crate::storage::heketi::wire::{BrickInfo, StorageSize};
 
@@ -81,6 +81,18 @@ pub struct Volume {
     pub bricks: Vec<Brick>,
     /// Its snapshots, by id.
     pub snapshots: BTreeMap<String, SnapshotRecord>,
+}
+
+impl Volume {
+    /// Whether glusterd's volume of its name is this one. Its bricks tell, and not
+    /// its record: a glusterd that was away when the options were set may not have
+    /// heard of them yet, and people may take them away.
+    pub fn shares_a_brick(&self, there: &gluster::Volume) -> bool {
+        there.bricks.iter().any(|brick| {
+            let mut ours = self.bricks.iter();
+            ours.any(|own| (&own.host, &own.info.path) == (&brick.host, &brick.path))
+        })
+    }
 }
 
 /// Everything.

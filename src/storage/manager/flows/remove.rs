@@ -6,7 +6,6 @@ use super::super::state::Volume;
 use super::{Manager, PAUSE, TRIES, Trouble, mark, places};
 use crate::storage::agent::api::{Command, Request};
 use crate::storage::agent::client::AgentError;
-use crate::storage::gluster;
 
 /// Removes a volume that is known.
 pub(in super::super) async fn remove(manager: &Manager, id: &str) -> Result<(), String> {
@@ -49,19 +48,9 @@ async fn take_down(manager: &Manager, volume: &Volume) -> Result<(), Trouble> {
     mark(manager, places(&volume.bricks), false).await?;
     match there {
         // Somebody deleted it by hand, and made another of its name.
-        Some(other) if !shares_a_brick(volume, &other) => Ok(()),
+        Some(other) if !volume.shares_a_brick(&other) => Ok(()),
         _ => withdraw(manager, cluster, name).await,
     }
-}
-
-/// Its bricks tell, and not its record: a glusterd that was away when the options
-/// were set may not have heard of them yet.
-fn shares_a_brick(volume: &Volume, there: &gluster::Volume) -> bool {
-    let mut bricks = there.bricks.iter();
-    bricks.any(|brick| {
-        let mut ours = volume.bricks.iter();
-        ours.any(|own| (&own.host, &own.info.path) == (&brick.host, &brick.path))
-    })
 }
 
 /// Stops and deletes a volume in glusterd. One that is not there is as good.

@@ -204,7 +204,13 @@ async fn cluster_volumes(
                 }
             }
             Ok(Some(_)) => {}
-            Ok(None) => volumes::unfinished(manager, cluster, volume, &found).await,
+            Ok(None) => match volumes::lost(manager, cluster, volume) {
+                Some(known) => {
+                    snapshots.extend(known.snapshots.keys().cloned());
+                    volumes::write_anew(manager, &known).await;
+                }
+                None => volumes::unfinished(manager, cluster, volume, &found).await,
+            },
             Err(error) => {
                 tracing::error!(volume = &*volume.name, %error, "a volume's record does not make sense; mend it by gluster volume set");
             }
@@ -212,7 +218,7 @@ async fn cluster_volumes(
     }
     volumes::forget_absent(manager, cluster, &all);
     sweep::bricks(manager, &known, &found).await;
-    sweep::copies(manager, cluster, hosts, &snapshots).await;
+    sweep::copies(manager, cluster, hosts, &snapshots, &known).await;
     Ok(())
 }
 

@@ -15,12 +15,17 @@ pub(super) struct Volumes {
     bricks: BTreeSet<(String, String)>,
     /// Ids of volumes of ours.
     ours: BTreeSet<String>,
+    /// Names of those without a record.
+    nobodys: BTreeSet<String>,
 }
 
 impl Volumes {
     pub(super) fn add(&mut self, volume: &Volume, record: Option<&Record>) {
         self.bricks.extend(volume.bricks.iter().map(place));
-        self.ours.extend(record.map(|record| record.id.clone()));
+        match record {
+            Some(record) => self.ours.insert(record.id.clone()),
+            None => self.nobodys.insert(volume.name.clone()),
+        };
     }
 }
 
@@ -85,12 +90,13 @@ pub(super) async fn bricks(manager: &Manager, known: &Volumes, found: &Found<'_>
 
 /// Removes copies that no volume tells of: their taking was interrupted, or
 /// their removal was. Not on a host with bricks of a volume that glusterd does
-/// not have: they may be that volume's.
+/// not have, or whose record is lost: they may be that volume's.
 pub(super) async fn copies(
     manager: &Manager,
     cluster: &str,
     hosts: &[(String, Host)],
     known: &BTreeSet<String>,
+    volumes: &Volumes,
 ) {
     for (agent, host) in hosts {
         if host
@@ -102,7 +108,10 @@ pub(super) async fn copies(
         }
         let mut bricks = host.devices.iter().flat_map(|device| &device.bricks);
         let stranded = manager.state().stranded.clone();
-        if bricks.any(|brick| stranded.contains(&brick.record.id)) {
+        let lost = |brick: &api::BrickRecord| {
+            brick.settled && volumes.nobodys.contains(&brick.volume_name)
+        };
+        if bricks.any(|brick| stranded.contains(&brick.record.id) || lost(&brick.record)) {
             continue;
         }
         let copies = host.devices.iter().flat_map(|device| &device.snapshots);

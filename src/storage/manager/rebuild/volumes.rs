@@ -154,6 +154,36 @@ fn known_brick(
     }
 }
 
+/// The volume that this one was, if its record was taken away, as by `gluster
+/// volume reset`, while we know it.
+pub(super) fn lost(manager: &Manager, cluster: &str, there: &gluster::Volume) -> Option<Volume> {
+    let state = manager.state();
+    let known = state.volume_named(&there.name)?;
+    let id = &known.record.id;
+    let is_it = known.record.cluster == cluster
+        && known.shares_a_brick(there)
+        && !state.in_hand(id)
+        && !state.leaving.contains(id);
+    is_it.then(|| known.clone())
+}
+
+/// Gives a volume its record and those of its snapshots again.
+pub(super) async fn write_anew(manager: &Manager, known: &Volume) {
+    let mut options = known.record.encode();
+    let snapshots = known.snapshots.iter();
+    options.extend(snapshots.map(|(id, taken)| taken.encode(id)));
+    let set = Command::Set(known.name.clone(), options);
+    match manager.gluster(&known.record.cluster, set).await {
+        Ok(_) => tracing::warn!(
+            volume = &*known.name,
+            "its record was gone (gluster volume reset?) and is written anew"
+        ),
+        Err(trouble) => {
+            tracing::error!(volume = &*known.name, %trouble, "its record is gone and cannot be written anew yet")
+        }
+    }
+}
+
 /// A volume without a record: ours if its bricks are, and then it never served.
 pub(super) async fn unfinished(
     manager: &Manager,

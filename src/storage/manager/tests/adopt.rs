@@ -194,3 +194,43 @@ async fn ids_and_names_are_nobody_elses() {
         assert!(is == status && text.contains(words), "{is} {text}");
     }
 }
+
+/// As `gluster volume reset` does it.
+fn reset(hosts: &Hosts, name: &str) {
+    let mut world = hosts.world();
+    let volumes = world.pools.values_mut();
+    let found = volumes.filter_map(|volumes| volumes.get_mut(name));
+    found.for_each(|volume| volume.options.clear());
+}
+
+fn copies(hosts: &Hosts) -> usize {
+    let world = hosts.world();
+    let devices = world.hosts.values().flat_map(|host| host.devices.values());
+    devices.map(|device| device.copies.len()).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_taken_away_is_written_anew_with_its_snapshots() {
+    let (hosts, life) = three().await;
+    let made = ensure(&life, replicated("vol", 2, 2)).await;
+    assert!(acts::snapshot(&life, "nightly", "vol").await.worked());
+    let before = life.knows();
+    reset(&hosts, "vol");
+    // The first writes it, the second sees it.
+    life.look().await;
+    life.look().await;
+    assert_eq!(life.knows(), before);
+    check(&hosts, &life, "written anew");
+    assert_eq!(copies(&hosts), 2);
+
+    // Nobody knew it: it is a stranger's until it is adopted, and keeps its copies.
+    reset(&hosts, "vol");
+    let life = Life::settled(&hosts).await;
+    assert_eq!(life.id_of("vol"), None);
+    assert_eq!(copies(&hosts), 2);
+    let wish = json!({"volume": "vol", "id": made.id(), "size": 2, "gid": 2000});
+    assert_eq!(adopt(&life, wish).await.id(), made.id());
+    life.look().await;
+    check(&hosts, &life, "ours again");
+    assert!(acts::grow_to(&life, "vol", 3).await.worked());
+}
