@@ -13,6 +13,9 @@ use crate::storage::heketi::wire::{Disperse, Durability, Replicate, Snapshot};
 /// What all our options begin with.
 pub const PREFIX: &str = "user.loods.";
 
+/// Bricks of a set, at most.
+pub const MOST_BRICKS: i64 = 1000;
+
 /// Largest size, in GiB: 1 EiB.
 const LARGEST: i64 = 1 << 30;
 
@@ -145,43 +148,69 @@ impl Field<'_> {
     }
 }
 
+/// The kind that holds, and in parentheses what was asked beside it: clients send
+/// all kinds with their defaults, and are shown what they sent.
 fn durability_words(durability: &Durability) -> String {
-    match durability.kind.as_str() {
-        "replicate" => format!("replicate {}", durability.replicate.replica),
-        "disperse" => format!(
-            "disperse {} {}",
-            durability.disperse.data, durability.disperse.redundancy
+    let replicate = durability.replicate.replica;
+    let Disperse { data, redundancy } = durability.disperse;
+    let mut kinds = vec![
+        (
+            "replicate",
+            format!("replicate {replicate}"),
+            replicate != 0,
         ),
-        _ => "none".into(),
+        (
+            "disperse",
+            format!("disperse {data} {redundancy}"),
+            (data, redundancy) != (0, 0),
+        ),
+    ];
+    let mut words = String::from("none");
+    kinds.retain(|(kind, told, _)| {
+        let holds = *kind == durability.kind;
+        if holds {
+            words.clone_from(told);
+        }
+        !holds
+    });
+    let asked = kinds.into_iter().filter(|(_, _, asked)| *asked);
+    let asked: Vec<String> = asked.map(|(_, told, _)| told).collect();
+    if !asked.is_empty() {
+        words += &format!(" ({})", asked.join(", "));
     }
+    words
 }
 
 fn durability(value: &str) -> Option<Durability> {
-    let words: Vec<&str> = value.split(' ').collect();
-    let number = |word: &str| word.parse().ok().filter(|n| (0..=1000).contains(n));
-    let kind = words[0].to_owned();
-    Some(match words[..] {
-        ["none"] => Durability {
-            kind,
-            ..Durability::default()
-        },
-        ["replicate", replica] => Durability {
-            kind,
-            replicate: Replicate {
-                replica: number(replica)?,
-            },
-            ..Durability::default()
-        },
-        ["disperse", data, redundancy] => Durability {
-            kind,
-            disperse: Disperse {
-                data: number(data)?,
-                redundancy: number(redundancy)?,
-            },
-            ..Durability::default()
-        },
-        _ => return None,
-    })
+    let (holds, asked) = match value.split_once(" (") {
+        Some((holds, asked)) => (holds, asked.strip_suffix(')')?),
+        None => (value, ""),
+    };
+    let mut durability = Durability {
+        kind: holds.split(' ').next()?.to_owned(),
+        ..Durability::default()
+    };
+    let asked = asked.split(", ").filter(|words| !words.is_empty());
+    for words in std::iter::once(holds).chain(asked) {
+        let words: Vec<&str> = words.split(' ').collect();
+        let number = |word: &str| word.parse().ok().filter(|n| (0..=MOST_BRICKS).contains(n));
+        match words[..] {
+            ["none"] => {}
+            ["replicate", replica] => {
+                durability.replicate = Replicate {
+                    replica: number(replica)?,
+                };
+            }
+            ["disperse", data, redundancy] => {
+                durability.disperse = Disperse {
+                    data: number(data)?,
+                    redundancy: number(redundancy)?,
+                };
+            }
+            _ => return None,
+        }
+    }
+    Some(durability)
 }
 
 fn snapshot_words(snapshot: Snapshot) -> String {
@@ -234,6 +263,9 @@ mod tests {
             Just("none".to_owned()),
             (1..10).prop_map(|n| format!("replicate {n}")),
             (1..20, 1..10).prop_map(|(n, m)| format!("disperse {n} {m}")),
+            (1..10).prop_map(|n| format!("replicate {n} (disperse 4 2)")),
+            (1..10).prop_map(|n| format!("disperse 2 1 (replicate {n})")),
+            Just("none (replicate 3, disperse 4 2)".to_owned()),
         ]
         .prop_map(|words| durability(&words).expect("good words"))
     }

@@ -2,7 +2,8 @@
 
 use super::placement::Wanted;
 use crate::storage::class::judge_option;
-use crate::storage::heketi::wire::{Durability, NodeAdd, Replicate, VolumeCreate};
+use crate::storage::gluster::record::MOST_BRICKS;
+use crate::storage::heketi::wire::{Disperse, Durability, NodeAdd, Replicate, VolumeCreate};
 
 /// Largest volume, in GiB: as much as a record can say.
 const LARGEST: i64 = 1 << 30;
@@ -92,6 +93,15 @@ pub fn growth(size: i64, by: i64) -> Result<i64, Refusal> {
 }
 
 fn durability(mut asked: Durability) -> Result<Durability, Refusal> {
+    // What does not hold is kept to be shown, and only if it can be.
+    let can_be = |number: i64| (0..=MOST_BRICKS).contains(&number);
+    if asked.kind != "replicate" && !can_be(asked.replicate.replica) {
+        asked.replicate = Replicate::default();
+    }
+    let Disperse { data, redundancy } = asked.disperse;
+    if asked.kind != "disperse" && !(can_be(data) && can_be(redundancy)) {
+        asked.disperse = Disperse::default();
+    }
     match asked.kind.as_str() {
         "" | "none" => asked.kind = "none".into(),
         "replicate" => {
@@ -109,7 +119,10 @@ fn durability(mut asked: Durability) -> Result<Durability, Refusal> {
             }
             let known = [(2, 1), (4, 2), (8, 3), (8, 4)];
             if !known.contains(&(disperse.data, disperse.redundancy)) {
-                return Err(bad("Invalid dispersion combination"));
+                return Err(bad(format!(
+                    "Invalid dispersion combination: {}+{}",
+                    disperse.data, disperse.redundancy
+                )));
             }
         }
         _ => return Err(bad("Unknown durability type")),

@@ -11,6 +11,19 @@ use crate::storage::agent::api::DeviceRecord;
 
 /// POST /loods/v1/bricks/{id}/replace. Ends at the volume, as it is then.
 pub(super) fn replace(manager: &Arc<Manager>, id: &str) -> Result<Answer, Refusal> {
+    move_away(manager, id, |volume| End::At(format!("/volumes/{volume}")))
+}
+
+/// POST /bricks/to-evict/{id}, as Heketi has it: the same, and ends at nothing.
+pub(super) fn evict(manager: &Arc<Manager>, id: &str) -> Result<Answer, Refusal> {
+    move_away(manager, id, |_| End::Done)
+}
+
+fn move_away(
+    manager: &Arc<Manager>,
+    id: &str,
+    end: impl FnOnce(&str) -> End + Send + 'static,
+) -> Result<Answer, Refusal> {
     let volume = {
         let state = manager.state();
         let mut volumes = state.volumes.iter();
@@ -22,7 +35,7 @@ pub(super) fn replace(manager: &Arc<Manager>, id: &str) -> Result<Answer, Refusa
     spawn(manager, "replace-brick", async move {
         let new = flows::replace(&hold.manager, &hold.id, &id).await?;
         tracing::info!(volume = &*hold.id, old = &*id, new, "a brick is replaced");
-        Ok(End::At(format!("/volumes/{}", hold.id)))
+        Ok(end(&hold.id))
     })
 }
 

@@ -58,11 +58,37 @@ fn state_of(ask: &Ask<'_>) -> Result<String, Refusal> {
     }
 }
 
-pub(super) fn clusters(
+/// POST /clusters/{id}/flags: whether it takes volumes. Kept on each of its hosts.
+async fn set_flags(manager: &Manager, ask: &Ask<'_>, id: &str) -> Result<Answer, Refusal> {
+    let change: ClusterCreate = ask.parse()?;
+    let (flags, nodes) = {
+        let state = manager.state();
+        let known = state.clusters.get(id).ok_or_else(absent)?;
+        let flags = Cluster {
+            file: change.file.unwrap_or(known.file),
+            block: change.block.unwrap_or(known.block),
+        };
+        (flags, state.nodes_of(id).cloned().collect::<Vec<_>>())
+    };
+    for mut node in nodes {
+        node.record.flags = (flags.block, flags.file);
+        let put = flows::put_node(manager, &node.agent, node.record);
+        put.await.map_err(|text| (500, text))?;
+    }
+    if let Some(known) = manager.state().clusters.get_mut(id) {
+        *known = flags;
+    }
+    Ok(Answer::empty(200))
+}
+
+pub(super) async fn clusters(
     manager: &Arc<Manager>,
     ask: &Ask<'_>,
     parts: &[&str],
 ) -> Result<Answer, Refusal> {
+    if let ("POST", ["clusters", id, "flags"]) = (ask.method, parts) {
+        return set_flags(manager, ask, id).await;
+    }
     let mut state = manager.state();
     match (ask.method, parts) {
         ("GET", ["clusters"]) => {
@@ -202,9 +228,12 @@ pub(super) async fn devices(
         }
         ("DELETE", ["devices", id]) => {
             let info = manager.state().device_info(id).ok_or_else(absent)?;
+            // One without bricks needs no state before it goes.
             if !info.bricks.is_empty() {
-                let text = format!("Unable to delete device [{id}] because it contains bricks");
-                return Err((409, text));
+                let text = format!(
+                    "device: {id} is not in failed state: it has bricks, which go elsewhere when it is set to offline and then to failed"
+                );
+                return Err((400, text));
             }
             let (working, id) = (Arc::clone(manager), info.id);
             spawn(manager, "remove-device", async move {

@@ -64,6 +64,11 @@ fn make(manager: &Arc<Manager>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
 }
 
 fn make_empty(manager: &Arc<Manager>, create: VolumeCreate) -> Result<Answer, Refusal> {
+    for id in create.clusters.iter().flatten() {
+        if !manager.state().clusters.contains_key(id) {
+            return Err((400, format!("Cluster id {id} not found")));
+        }
+    }
     let working = Arc::clone(manager);
     spawn(manager, "create-volume", async move {
         let plan = flows::begin_make(&mut working.state(), &create, new_id(), new_id);

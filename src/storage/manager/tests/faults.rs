@@ -241,8 +241,8 @@ async fn refusals_leave_nothing_and_say_why() {
             "POST",
             "/volumes".into(),
             with("clusters", json!(["0".repeat(32)])),
-            500,
-            "does not exist",
+            400,
+            "not found",
         ),
         (
             "POST",
@@ -297,8 +297,8 @@ async fn refusals_leave_nothing_and_say_why() {
             "DELETE",
             format!("/devices/{device}"),
             Value::Null,
-            409,
-            "contains bricks",
+            400,
+            "is not in failed state: it has bricks",
         ),
         (
             "POST",

@@ -95,9 +95,8 @@ impl Life {
         self.manager.looked.send_replace(true);
     }
 
-    async fn ask(&self, method: &str, path: &str, body: &Value) -> Option<Answer> {
+    async fn ask(&self, method: &str, path: &str, body: &str) -> Option<Answer> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let body = body.to_string();
         let ask = Ask {
             method,
             path,
@@ -112,7 +111,12 @@ impl Life {
 
     /// Asks, and follows the queue to its end.
     pub(super) async fn run(&self, method: &str, path: &str, body: Value) -> Done {
-        let Some(mut answer) = self.ask(method, path, &body).await else {
+        self.run_text(method, path, &body.to_string()).await
+    }
+
+    /// The same with a body that may be no JSON.
+    pub(super) async fn run_text(&self, method: &str, path: &str, body: &str) -> Done {
+        let Some(mut answer) = self.ask(method, path, body).await else {
             return Done::Died;
         };
         let header = |answer: &Answer, name: &str| {
@@ -123,7 +127,7 @@ impl Life {
         if answer.status == 202 {
             let queue = header(&answer, "location").expect("a queue");
             loop {
-                match self.ask("GET", &queue, &Value::Null).await {
+                match self.ask("GET", &queue, "").await {
                     None => return Done::Died,
                     Some(now) if header(&now, "x-pending").is_some() => {
                         tokio::select! {

@@ -9,6 +9,7 @@ mod hosts;
 mod life;
 mod model;
 mod peers;
+mod recorded;
 
 use std::cell::Cell;
 
