@@ -155,3 +155,25 @@ fn a_host_that_is_cut_off_is_waited_for_briefly_and_heals_unaided() {
         wait::check(healed == "before\nmeanwhile\n", healed)
     });
 }
+
+#[test]
+#[ignore = "needs root and glusterfs-server: tests/run gluster"]
+fn a_brick_process_that_glusterd_has_lost_holds_no_brick() {
+    let scene = Scene::set();
+    let volume = scene.make("orphan", 1);
+    let bricks = scene.gluster.bricks("orphan");
+    let (server, path) = &bricks[0];
+    // As one that was started just when glusterd died: it serves, and holds the brick.
+    let script = format!(
+        "cd {path} && nohup bash -c 'exec -a /usr/sbin/glusterfsd /usr/bin/python3 -c \
+         \"import signal; signal.pause()\" --brick-name {path}' > /dev/null 2>&1 & sleep 1; \
+         pgrep -f -- '--brick-name {path}' | wc -l"
+    );
+    let serving = server.shell(&script).expect("it runs");
+    assert!(
+        serving.trim().parse::<u32>().is_ok_and(|count| count > 1),
+        "{serving}"
+    );
+    scene.remove(&volume.id);
+    scene.wait_nothing_left();
+}

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedMutexGuard, Semaphore};
 use super::api::{BrickRecord, Failure, Host, NodeRecord, Reply, Request};
 use super::devices::{self, Devices};
 use super::layout::{Entry, entry};
-use super::{bricks, files, glusterd, snapshots};
+use super::{bricks, files, glusterd, leftover, snapshots};
 use crate::storage::gluster::name;
 
 /// Calls of `gluster` at one time.
@@ -249,6 +249,7 @@ impl Agent {
                 )));
             }
         }
+        leftover::end(&brick.path).await?;
         bricks::remove(&device, id).await?;
         Ok(Reply::Done)
     }

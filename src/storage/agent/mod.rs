@@ -40,6 +40,7 @@ mod files;
 mod glusterd;
 mod host;
 mod layout;
+mod leftover;
 mod loops;
 mod mounts;
 mod program;

@@ -70,6 +70,7 @@ pub(crate) fn package(program: &str) -> &str {
         "mount" | "umount" | "losetup" => "mount",
         "fsfreeze" | "setsid" | "nsenter" | "unshare" => "util-linux",
         "ip" => "iproute2",
+        "kill" => "procps",
         "cp" | "rm" | "stat" | "sync" => "coreutils",
         other => other,
     }
