@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args as ClapArgs;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use futures::FutureExt;
 use hyper::StatusCode;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,9 @@ pub struct Args {
     #[arg(
         long,
         value_name = "DIR",
-        default_value = "/var/lib/kubelet/plugins_registry"
+        default_value = "/var/lib/kubelet/plugins_registry",
+        // Clap's own for paths takes no empty one.
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     registry: PathBuf,
     /// Mount again what died, and heal it in running containers (the pod needs hostPID)
