@@ -128,6 +128,9 @@ fn a_volume_of_a_lost_heketi_is_adopted_and_its_bricks_become_ours() {
             wait::check(bricks.len() == 2, bricks.len())
         },
     );
+    // Asked for once more, it is done.
+    let (code, told) = adopt(&scene, &[&*name, "--apply", "--replace-bricks"]);
+    assert!(code == 0 && told.contains("  adopted"), "{told}");
     let grown = scene.ask(async |heketi| heketi.expand_to(ID, 2).await);
     assert_eq!(grown.expect("it grows").size, 2);
     assert_eq!(

@@ -166,14 +166,13 @@ fn a_brick_process_that_glusterd_has_lost_holds_no_brick() {
     // As one that was started just when glusterd died: it serves, and holds the brick.
     let script = format!(
         "cd {path} && nohup bash -c 'exec -a /usr/sbin/glusterfsd /usr/bin/python3 -c \
-         \"import signal; signal.pause()\" --brick-name {path}' > /dev/null 2>&1 & sleep 1; \
-         pgrep -f -- '--brick-name {path}' | wc -l"
+         \"import signal; signal.pause()\" --brick-name {path}' > /dev/null 2>&1 &"
     );
-    let serving = server.shell(&script).expect("it runs");
-    assert!(
-        serving.trim().parse::<u32>().is_ok_and(|count| count > 1),
-        "{serving}"
-    );
+    server.shell(&script).expect("it begins");
+    let serves = || server.shell("pgrep -x python3");
+    wait::until("it serves", serves);
     scene.remove(&volume.id);
     scene.wait_nothing_left();
+    let still = serves();
+    assert!(still.is_err(), "it serves still: {still:?}");
 }

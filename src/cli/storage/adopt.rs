@@ -128,12 +128,21 @@ async fn rows(args: &Args, said: &Adopt) -> Result<Vec<Row>, String> {
     let hints = hints(&known);
     let strangers = heketi.strangers().await;
     let strangers = strangers.map_err(|error| error.to_string())?;
+    let managed = heketi.volumes().await;
+    let managed = managed.map_err(|error| error.to_string())?;
     let mut rows = Vec::new();
     for name in &args.names {
-        if !strangers.iter().any(|stranger| stranger.name == *name) {
-            let why = "no host of the manager has a volume of this name that is not the manager's already";
-            rows.push(Row::refused(name, why.into()));
+        if strangers.iter().any(|stranger| stranger.name == *name) {
+            continue;
         }
+        // Asked for once more, it is done.
+        rows.push(match managed.iter().find(|volume| volume.name == *name) {
+            Some(volume) => Row::adopted_before(volume),
+            None => Row::refused(
+                name,
+                "no host of the manager has a volume of this name".into(),
+            ),
+        });
     }
     for mut stranger in strangers {
         if !args.names.is_empty() && !args.names.contains(&stranger.name) {
@@ -181,15 +190,16 @@ async fn replace_bricks(
         if old.is_empty() {
             continue;
         }
-        if !rows.iter().any(|row| row.stranger.name == volume.name) {
+        if !rows
+            .iter()
+            .any(|row| row.stranger.name == volume.name && row.adopted)
+        {
             rows.push(Row::adopted_before(&volume));
         }
-        // It was named, and is the manager's: no fault of the user's.
-        let row = rows.iter_mut().find(|row| row.stranger.name == volume.name);
+        let row = rows
+            .iter_mut()
+            .find(|row| row.stranger.name == volume.name && row.adopted);
         let row = row.ok_or("there is no row for it")?;
-        if !row.adopted {
-            *row = Row::adopted_before(&volume);
-        }
         for brick in old {
             let done = replace(heketi, &volume.id, brick).await;
             match done {
@@ -214,7 +224,9 @@ async fn replace(heketi: &Heketi, volume: &str, brick: &str) -> Result<(), Strin
         if health.state == HealthState::Healthy {
             break;
         }
-        let waits = health.bricks.iter().any(|brick| brick.heal_pending > 0);
+        // A brick that does not serve, or a split-brain, is not mended by waiting.
+        let mut bricks = health.bricks.iter();
+        let waits = bricks.all(|brick| brick.online && brick.split_brain == 0);
         if !waits || start.elapsed() > HEALED {
             return Err(format!(
                 "brick {brick} is not replaced: {}; run this again when that is mended",

@@ -69,7 +69,8 @@ async fn heal(manager: &Manager, volume: &Volume, health: &Health) {
     }
     let heal = Command::Heal(volume.name.clone(), false);
     match manager.gluster(&volume.record.cluster, heal).await {
-        Ok(_) => tracing::info!(
+        // A busy writer has some at each look.
+        Ok(_) => tracing::debug!(
             volume = &*volume.name,
             "files wait to be healed, and all bricks serve: it begins now"
         ),

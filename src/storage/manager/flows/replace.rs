@@ -42,6 +42,7 @@ pub(in super::super) async fn replace(
     may_go(&volume)?;
     let of_set = set(place, &wanted);
     let now = health(manager, &volume).await?;
+    is_known(manager, &volume.bricks[place], now.bricks[place].online)?;
     others_are_whole(
         &volume.name,
         place,
@@ -81,6 +82,19 @@ pub(in super::super) async fn replace(
             ))
         }
     }
+}
+
+/// While an agent does not answer, its bricks look like those of somebody else.
+fn is_known(manager: &Manager, brick: &Brick, online: bool) -> Result<(), String> {
+    let nodes = &manager.state().nodes;
+    let there = nodes.get(&brick.info.node).is_some_and(|node| node.there);
+    if there || !online || !brick.info.device.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "brick {}:{} serves, and the agent of its host does not answer, so that nobody knows whether it is an old one: start loods storage agent there",
+        brick.host, brick.info.path
+    ))
 }
 
 /// The places of a brick's set, in Gluster's order.
