@@ -74,6 +74,10 @@ Only the manager's --allow and its hosts may mount it afterwards.
 Exit codes: 0 = done, or nothing hinders it; 1 = something is refused; 2 = wrong command line, or
 the manager or the API server does not answer";
 
+/// glusterd answers before the process of a new brick serves: on a busy host it
+/// may come so much later.
+const STARTS: Duration = Duration::from_secs(30);
+
 /// A brick that was replaced may be healed for so long.
 const HEALED: Duration = Duration::from_secs(24 * 3600);
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -201,7 +205,12 @@ async fn replace_bricks(
             .find(|row| row.stranger.name == volume.name && row.adopted);
         let row = row.ok_or("there is no row for it")?;
         for brick in old {
-            let done = replace(heketi, &volume.id, brick).await;
+            let starts = if row.replaced > 0 {
+                STARTS
+            } else {
+                Duration::ZERO
+            };
+            let done = replace(heketi, &volume.id, brick, starts).await;
             match done {
                 Ok(()) => row.replaced += 1,
                 Err(why) => {
@@ -214,8 +223,14 @@ async fn replace_bricks(
     Ok(())
 }
 
-/// One brick, when its volume is healed.
-async fn replace(heketi: &Heketi, volume: &str, brick: &str) -> Result<(), String> {
+/// One brick, when its volume is healed. A brick that was put in just before
+/// `starts` to serve in that time.
+async fn replace(
+    heketi: &Heketi,
+    volume: &str,
+    brick: &str,
+    starts: Duration,
+) -> Result<(), String> {
     let start = Instant::now();
     loop {
         let health = heketi.health(volume).await;
@@ -225,9 +240,10 @@ async fn replace(heketi: &Heketi, volume: &str, brick: &str) -> Result<(), Strin
             break;
         }
         // A brick that does not serve, or a split-brain, is not mended by waiting.
+        let waited = start.elapsed();
         let mut bricks = health.bricks.iter();
-        let waits = bricks.all(|brick| brick.online && brick.split_brain == 0);
-        if !waits || start.elapsed() > HEALED {
+        let waits = bricks.all(|brick| (brick.online || waited < starts) && brick.split_brain == 0);
+        if !waits || waited > HEALED {
             return Err(format!(
                 "brick {brick} is not replaced: {}; run this again when that is mended",
                 health.reason
