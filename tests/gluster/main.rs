@@ -11,6 +11,7 @@ mod support;
 
 mod adopt;
 mod demo;
+mod directories;
 mod drain;
 mod faults;
 mod losses;

@@ -22,7 +22,7 @@ mount --bind "$dir/glusterd" /var/lib/glusterd
 # has collected for one that runs.
 while :; do
     "$loods" storage agent --listen :24100 --state "$dir/state" --tls "$tls" \
-        --allow "$dir/device" --start-glusterd >> "$dir/agent.log" 2>&1 &
+        --allow "$dir" --start-glusterd >> "$dir/agent.log" 2>&1 &
     wait $! || true
     sleep 0.2
 done

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::placement::{Room, Slot};
+use super::validate::TagRule;
 use crate::storage::agent::api::{DeviceRecord, NodeRecord};
 use crate::storage::gluster::{self, Record, SnapshotRecord};
 use crate::storage::heketi::loods::SnapshotInfo;
@@ -81,6 +82,8 @@ pub struct Volume {
     pub bricks: Vec<Brick>,
     /// Its snapshots, by id.
     pub snapshots: BTreeMap<String, SnapshotRecord>,
+    /// What Gluster's quota keeps it to, in KiB; `None`: its bricks keep its size.
+    pub limit: Option<u64>,
 }
 
 impl Volume {
@@ -221,7 +224,7 @@ impl State {
     }
 
     /// Devices of a cluster that may take bricks now.
-    pub fn rooms(&self, cluster: &str, tags: &[(String, String)]) -> Vec<Room> {
+    pub fn rooms(&self, cluster: &str, rules: &[TagRule]) -> Vec<Room> {
         let devices = self.devices.values().filter_map(|device| {
             let node = self.nodes.get(&device.node)?;
             let usable = node.there
@@ -233,9 +236,7 @@ impl State {
                 own.or_else(|| node.record.tags.get(key))
                     .map(String::as_str)
             };
-            let matches = tags
-                .iter()
-                .all(|(key, value)| tag(key) == Some(value.as_str()));
+            let matches = rules.iter().all(|rule| rule.admits(tag));
             (usable && matches).then(|| Room {
                 device: device.record.id.clone(),
                 node: device.node.clone(),

@@ -158,13 +158,39 @@ pub fn wanted(create: &VolumeCreate) -> Wanted {
     }
 }
 
-/// Tags that devices must have: option `user.heketi.device-tag-match`.
-pub fn tags(create: &VolumeCreate) -> Vec<(String, String)> {
+/// What a tag of a device must be, or must not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagRule {
+    key: String,
+    value: String,
+    is: bool,
+}
+
+impl TagRule {
+    /// Whether a device with this tag, or without it, will do.
+    pub fn admits<'a>(&self, tag: impl Fn(&str) -> Option<&'a str>) -> bool {
+        (tag(&self.key).unwrap_or_default() == self.value) == self.is
+    }
+}
+
+/// Rules for devices: option `user.heketi.device-tag-match KEY=VALUE` or
+/// `KEY!=VALUE`. A device without the tag has the value "".
+pub fn tags(create: &VolumeCreate) -> Vec<TagRule> {
     let options = create.glustervolumeoptions.iter();
     options
         .filter_map(|option| option.strip_prefix("user.heketi.device-tag-match "))
         .filter_map(|rule| rule.trim().split_once('='))
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .map(|(key, value)| {
+            let (key, is) = match key.strip_suffix('!') {
+                Some(key) => (key, false),
+                None => (key, true),
+            };
+            TagRule {
+                key: key.into(),
+                value: value.into(),
+                is,
+            }
+        })
         .collect()
 }
 
@@ -222,6 +248,26 @@ mod tests {
             ),
         ] {
             assert_eq!(create(body), Err((400, text.into())), "{body}");
+        }
+    }
+
+    #[test]
+    fn devices_are_chosen_by_their_tags() {
+        let create = |rule: &str| VolumeCreate {
+            glustervolumeoptions: vec![format!("user.heketi.device-tag-match {rule}")],
+            ..VolumeCreate::default()
+        };
+        for (rule, fast, slow, none) in [
+            ("tier=fast", true, false, false),
+            ("tier!=slow", true, false, true),
+            ("tier!=", true, true, false),
+        ] {
+            let rules = tags(&create(rule));
+            let admits = |value: Option<&'static str>| {
+                rules[0].admits(|key| value.filter(|_| key == "tier"))
+            };
+            let told = (admits(Some("fast")), admits(Some("slow")), admits(None));
+            assert_eq!(told, (fast, slow, none), "{rule}");
         }
     }
 

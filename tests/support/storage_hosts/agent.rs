@@ -2,7 +2,9 @@
 
 use super::{Brick, Device, Host, World};
 use loods::storage::agent::api::Request;
-use loods::storage::agent::api::{self, BrickRecord, DeviceRecord, Failure, FailureKind, Reply};
+use loods::storage::agent::api::{
+    self, BrickKind, BrickRecord, DeviceRecord, Failure, FailureKind, Reply,
+};
 use loods::storage::heketi::wire::StorageSize;
 
 fn failed(kind: FailureKind, message: impl Into<String>) -> Reply {
@@ -84,7 +86,8 @@ impl Host {
             let text = format!("{} is device {} already", record.name, other.record.id);
             return failed(FailureKind::Invalid, text);
         }
-        let (total, reflink) = (self.total, self.reflink);
+        let (total, loops) = (self.total, record.kind == BrickKind::Loop);
+        let reflink = self.reflink && loops;
         let device = self
             .devices
             .entry(record.id.clone())

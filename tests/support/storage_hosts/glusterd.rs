@@ -91,7 +91,16 @@ impl World {
                     .insert("features.barrier".into(), value.into());
                 Ok(String::new())
             }
-            Command::AddBricks(..) | Command::Quota(..) => Err("not in this model".into()),
+            Command::Quota(name, size) => {
+                let volume = self.known(pool, name)?;
+                if volume.state != "Started" {
+                    return Err(format!("Volume {name} is not started"));
+                }
+                volume.quota = Some(*size);
+                volume.options.insert("features.quota".into(), "on".into());
+                Ok(String::new())
+            }
+            Command::AddBricks(..) => Err("not in this model".into()),
         }
     }
 

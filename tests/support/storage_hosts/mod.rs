@@ -20,7 +20,7 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use loods::storage::agent::api::{
-    BrickRecord, DeviceRecord, Failure, FailureKind, NodeRecord, Reply, Request,
+    BrickKind, BrickRecord, DeviceRecord, Failure, FailureKind, NodeRecord, Reply, Request,
 };
 use loods::storage::agent::client::AgentError;
 use loods::storage::manager::agents::Agents;
@@ -92,6 +92,8 @@ pub struct Volume {
     /// Files that wait to be healed, as each brick tells it.
     pub pending: BTreeMap<String, u64>,
     pub split_brain: u64,
+    /// What its files may come to, in KiB.
+    pub quota: Option<u64>,
     /// Bricks whose process does not run.
     pub dead: BTreeSet<(String, String)>,
 }
@@ -183,6 +185,16 @@ impl Hosts {
 }
 
 impl World {
+    /// Whether a brick, by storage host and path, is on a device of directories.
+    pub fn is_on_directory(&self, (storage, path): &(String, String)) -> bool {
+        let hosts = self.hosts.values().filter(|host| host.storage == *storage);
+        let mut devices = hosts.flat_map(|host| host.devices.values());
+        devices.any(|device| {
+            let prefix = format!("{}/", device.record.name);
+            path.starts_with(&prefix) && device.record.kind == BrickKind::Directory
+        })
+    }
+
     pub fn volumes(&self) -> impl Iterator<Item = (&String, &Volume)> {
         self.pools.values().flatten()
     }

@@ -1,11 +1,12 @@
-//! A volume grows in place: each brick, and then the record.
+//! A volume grows in place: each brick, the record, and its quota
+//! if it has one.
 
 use futures::future::join_all;
 
 use super::super::placement::Slot;
 use super::super::state::{Brick, Volume};
 use super::super::validate;
-use super::{Manager, Trouble};
+use super::{Manager, Trouble, keep_size};
 use crate::storage::agent::api::{Command, Request};
 use crate::storage::heketi::wire::VolumeCreate;
 
@@ -102,8 +103,7 @@ async fn try_grow(
             Command::Set(volume.name.clone(), record.encode()),
         )
         .await?;
-    let mut state = manager.state();
-    if let Some(known) = state.volumes.get_mut(&record.id) {
+    if let Some(known) = manager.state().volumes.get_mut(&record.id) {
         for brick in &mut known.bricks {
             if growing.iter().any(|grown| grown.info.id == brick.info.id) {
                 brick.info.size = each.max(brick.info.size);
@@ -111,5 +111,7 @@ async fn try_grow(
         }
         known.record = record;
     }
+    // After the record, so that quota never lets in more than that says.
+    keep_size(manager, &volume.record.id).await;
     Ok(())
 }

@@ -1,10 +1,13 @@
-//! A new volume: bricks, then glusterd, then its options, then its start.
+//! A new volume: bricks, then glusterd, then its options, then its start, then
+//! the quota of directories.
 
 use futures::future::join_all;
 
 use super::super::state::{Brick, Volume};
 use super::plan::{Plan, begin_copy};
-use super::{Manager, Trouble, clear_bricks, settle, unexpected, withdraw};
+use super::{
+    Manager, Trouble, clear_bricks, keep_to, on_directories, settle, unexpected, withdraw,
+};
 use crate::storage::agent::api::{BrickRecord, Command, Reply, Request, VolumeLayout};
 use crate::storage::gluster;
 use crate::storage::gluster::record::Source;
@@ -33,14 +36,8 @@ pub(in super::super) async fn make(manager: &Manager, plan: Plan) -> Result<Made
     let mut state = manager.state();
     state.making.remove(&plan.name);
     match made {
-        Ok(bricks) => {
-            let id = plan.record.id.clone();
-            let volume = Volume {
-                name: plan.name,
-                record: plan.record,
-                bricks,
-                ..Volume::default()
-            };
+        Ok(volume) => {
+            let id = plan.record.id;
             state.volumes.insert(id.clone(), volume);
             Ok(Made { id })
         }
@@ -55,10 +52,10 @@ pub(in super::super) async fn make(manager: &Manager, plan: Plan) -> Result<Made
     }
 }
 
-async fn try_make(manager: &Manager, plan: &Plan) -> Result<Vec<Brick>, Trouble> {
+async fn try_make(manager: &Manager, plan: &Plan) -> Result<Volume, Trouble> {
     let made = make_bricks(manager, plan).await;
     let done = match made {
-        Ok(bricks) => make_volume(manager, plan, &bricks).await.map(|()| bricks),
+        Ok(bricks) => make_volume(manager, plan, bricks).await,
         Err(trouble) => Err(trouble),
     };
     if let Err(trouble) = &done {
@@ -146,7 +143,11 @@ pub(super) async fn make_brick(
     Ok(Brick { info, host })
 }
 
-async fn make_volume(manager: &Manager, plan: &Plan, bricks: &[Brick]) -> Result<(), Trouble> {
+async fn make_volume(
+    manager: &Manager,
+    plan: &Plan,
+    bricks: Vec<Brick>,
+) -> Result<Volume, Trouble> {
     let cluster = &plan.record.cluster;
     let durability = &plan.record.durability;
     let count = |number: i64| u32::try_from(number).unwrap_or(0);
@@ -169,7 +170,9 @@ async fn make_volume(manager: &Manager, plan: &Plan, bricks: &[Brick]) -> Result
             .iter()
             .map(|brick| format!("{}:{}", brick.host, brick.info.path))
             .collect(),
-        force: false,
+        // glusterd takes none on the root file system, in case a disk is not mounted.
+        // Each device has its record in it, so that this shows before.
+        force: on_directories(&manager.state(), &bricks),
     };
     match manager.gluster(cluster, Command::Create(layout)).await {
         Ok(_) => {}
@@ -189,8 +192,15 @@ async fn make_volume(manager: &Manager, plan: &Plan, bricks: &[Brick]) -> Result
     manager
         .gluster(cluster, Command::Start(plan.name.clone(), false))
         .await?;
-    settle(manager, &plan.name, bricks).await;
-    Ok(())
+    let mut volume = Volume {
+        name: plan.name.clone(),
+        record: plan.record.clone(),
+        bricks,
+        ..Volume::default()
+    };
+    volume.limit = keep_to(manager, &volume).await?;
+    settle(manager, &volume.name, &volume.bricks).await;
+    Ok(volume)
 }
 
 /// The record, who may mount, and what was asked for.

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod grow;
+mod limit;
 mod make;
 mod mark;
 mod plan;
@@ -13,6 +14,8 @@ mod topology;
 
 pub(super) use adopt::{adopt, strangers};
 pub(super) use grow::grow;
+pub(super) use limit::{keep_size, limit};
+use limit::{keep_to, on_directories};
 pub(super) use make::{make, make_copy};
 pub(super) use mark::{mark, places, settle};
 pub(super) use plan::begin as begin_make;

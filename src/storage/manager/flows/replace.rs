@@ -14,7 +14,7 @@ use super::super::placement::{SMALLEST, Slot, Wanted, substitute};
 use super::super::state::{Brick, Volume};
 use super::super::{new_id, validate};
 use super::make::make_brick;
-use super::{Manager, Trouble, clear_bricks, mark, settle};
+use super::{Manager, Trouble, clear_bricks, keep_size, mark, settle};
 use crate::storage::agent::api::{BrickRecord, Command};
 use crate::storage::agent::client::AgentError;
 use crate::storage::heketi::loods::BrickHealth;
@@ -33,12 +33,13 @@ pub(in super::super) async fn replace(
         .iter()
         .position(|known| known.info.id == brick);
     let place = place.ok_or("Id not found")?;
-    let wanted = validate::wanted(&VolumeCreate {
+    let asked = VolumeCreate {
         size: volume.record.size,
         durability: volume.record.durability.clone(),
         glustervolumeoptions: volume.record.options.clone(),
         ..VolumeCreate::default()
-    });
+    };
+    let wanted = validate::wanted(&asked);
     may_go(&volume)?;
     let of_set = set(place, &wanted);
     let now = health(manager, &volume).await?;
@@ -55,7 +56,7 @@ pub(in super::super) async fn replace(
         let others: Vec<&str> = others
             .map(|other| &*volume.bricks[other].info.node)
             .collect();
-        let rooms = state.rooms(&volume.record.cluster, &[]);
+        let rooms = state.rooms(&volume.record.cluster, &validate::tags(&asked));
         let old = &volume.bricks[place].info;
         let like = Slot {
             device: old.device.clone(),
@@ -215,6 +216,8 @@ async fn swap(
             state.give_back([(&*old.info.device, old.info.size)]);
         }
     }
+    // A directory may have come in the place of a file system.
+    keep_size(manager, &volume.record.id).await;
     // It heals by itself within ten minutes; there is no need to wait for that.
     let heal = Command::Heal(volume.name.clone(), false);
     if let Err(trouble) = manager.gluster(&volume.record.cluster, heal).await {

@@ -3,8 +3,10 @@
 use super::super::new_id;
 use super::super::state::{Device, Node};
 use super::{Manager, unexpected};
-use crate::storage::agent::api::{Command, DeviceRecord, Host, NodeRecord, Reply, Request};
-use crate::storage::heketi::wire::{DeviceAdd, NodeAdd};
+use crate::storage::agent::api::{
+    BrickKind, Command, DeviceRecord, Host, NodeRecord, Reply, Request,
+};
+use crate::storage::heketi::wire::{DeviceAdd, NodeAdd, Tags};
 
 /// Makes a storage host a node of a cluster; its glusterd a peer of the others'.
 pub(in super::super) async fn add_node(
@@ -114,10 +116,27 @@ pub(in super::super) async fn remove_node(manager: &Manager, id: &str) -> Result
     Ok(())
 }
 
+/// Of a device's tags, what its bricks are to be.
+const BRICKS: &str = "bricks";
+
+/// What a new device's bricks are to be; the agent takes directories also where
+/// nothing else is to be had.
+fn kind(tags: &Tags) -> Result<BrickKind, String> {
+    match tags.get(BRICKS).map(String::as_str) {
+        None | Some("loop") => Ok(BrickKind::Loop),
+        Some("directory") => Ok(BrickKind::Directory),
+        Some(other) => Err(format!(
+            "tag {BRICKS}: {other:?}: a device's bricks are loop (the default) or directory"
+        )),
+    }
+}
+
 /// Takes a directory of a node as a device.
 pub(in super::super) async fn add_device(manager: &Manager, add: &DeviceAdd) -> Result<(), String> {
     let node = manager.state().nodes.get(&add.node).cloned();
     let node = node.ok_or("Node id does not exist")?;
+    let tags = add.tags.clone().unwrap_or_default();
+    let kind = kind(&tags)?;
     // It may be there by an earlier try whose answer was lost.
     let host = look(manager, &node.agent).await?;
     let mut there = host.devices.into_iter().map(|device| device.record);
@@ -126,8 +145,8 @@ pub(in super::super) async fn add_device(manager: &Manager, add: &DeviceAdd) -> 
         id: new_id(),
         name: add.name.clone(),
         state: "online".into(),
-        tags: add.tags.clone().unwrap_or_default(),
-        ..DeviceRecord::default()
+        tags,
+        kind,
     });
     put_device(manager, &node, record).await
 }

@@ -6,11 +6,12 @@
 //! | with its record, never started | its making | it is started |
 //! | stopped, its bricks not settled | its removal, which a client must order again | it is started |
 //! | stopped, its bricks settled | nothing: somebody stopped it | nothing |
+//! | on directories, and without the quota of its size | its making, growth or a brick's replacement | quota is set |
 //! | its barrier is up | a snapshot | the barrier comes down |
 //! | it has the snapshot of a clone | the clone | the snapshot goes |
 
 use super::super::Manager;
-use super::super::flows::{clear_bricks, drop_snapshot, mark, withdraw};
+use super::super::flows::{clear_bricks, drop_snapshot, keep_size, limit, mark, withdraw};
 use super::super::state::{Brick, Volume};
 use super::{Found, place};
 use crate::storage::agent::api::Command;
@@ -52,6 +53,7 @@ pub(super) async fn take(
         record,
         bricks: bricks.collect(),
         snapshots: snapshots(volume),
+        limit: limit(volume),
     };
     {
         let mut state = manager.state();
@@ -105,6 +107,9 @@ async fn finish(manager: &Manager, volume: &gluster::Volume, taken: &Volume, fou
     }
     if let Err(trouble) = mark(manager, unsettled, true).await {
         tracing::warn!(volume = &**name, %trouble, "its bricks are not marked as settled yet");
+    }
+    if volume.state != VolumeState::Stopped {
+        keep_size(manager, &taken.record.id).await;
     }
     if volume.options.get(BARRIER).is_some_and(|up| up == "enable") {
         match manager

@@ -17,16 +17,19 @@ pub(super) enum Act {
     Tags,
     Make,
     MakeOf3,
+    MakeOnDirectories,
     Grow,
+    GrowOnDirectories,
     Remove,
     Snapshot,
     DropSnapshot,
     Restore,
     Clone,
     Drain,
+    DrainToDirectory,
 }
 
-pub(super) const ALL: [Act; 15] = [
+pub(super) const ALL: [Act; 18] = [
     Act::FirstNode,
     Act::AddNode,
     Act::RemoveNode,
@@ -35,13 +38,16 @@ pub(super) const ALL: [Act; 15] = [
     Act::Tags,
     Act::Make,
     Act::MakeOf3,
+    Act::MakeOnDirectories,
     Act::Grow,
+    Act::GrowOnDirectories,
     Act::Remove,
     Act::Snapshot,
     Act::DropSnapshot,
     Act::Restore,
     Act::Clone,
     Act::Drain,
+    Act::DrainToDirectory,
 ];
 
 pub(super) const DIRECTORY: &str = "/srv/gluster";
@@ -93,9 +99,14 @@ pub(super) fn device(life: &Life, n: u32, directory: &str) -> Option<String> {
 }
 
 pub(super) async fn add_device(life: &Life, n: u32, directory: &str) -> Done {
+    add_device_of(life, n, directory, "loop").await
+}
+
+/// One whose bricks are of a kind.
+pub(super) async fn add_device_of(life: &Life, n: u32, directory: &str, bricks: &str) -> Done {
     let node = node(life, n);
-    life.run("POST", "/devices", json!({"node": node, "name": directory}))
-        .await
+    let body = json!({"node": node, "name": directory, "tags": {"bricks": bricks}});
+    life.run("POST", "/devices", body).await
 }
 
 /// DELETE of something that may be gone.
@@ -176,6 +187,16 @@ fn drained(life: &Life) -> Option<String> {
 }
 
 impl Act {
+    /// Whether the bricks of a host are directories.
+    fn on_directory(self, n: u32) -> bool {
+        match self {
+            Act::MakeOnDirectories | Act::GrowOnDirectories => true,
+            // The first two take the volume.
+            Act::DrainToDirectory => n == 3,
+            _ => false,
+        }
+    }
+
     /// Makes what it needs; all luck is good.
     pub(super) async fn prepare(self, life: &Life) {
         if self == Act::FirstNode {
@@ -187,7 +208,13 @@ impl Act {
             }
             assert!(add_node(life, n).await.worked());
             if !(n == 3 && matches!(self, Act::RemoveNode | Act::AddDevice)) {
-                assert!(add_device(life, n, DIRECTORY).await.worked());
+                let bricks = if self.on_directory(n) {
+                    "directory"
+                } else {
+                    "loop"
+                };
+                let added = add_device_of(life, n, DIRECTORY, bricks).await;
+                assert!(added.worked());
             }
         }
         if matches!(self, Act::RemoveNode | Act::AddNode) {
@@ -198,14 +225,14 @@ impl Act {
             Act::RemoveDevice => {
                 assert!(add_device(life, 1, "/srv/more").await.worked());
             }
-            Act::Make | Act::MakeOf3 => {
+            Act::Make | Act::MakeOf3 | Act::MakeOnDirectories => {
                 assert!(ensure(life, replicated("kept", 2, 2)).await.worked());
             }
-            Act::Grow | Act::Remove | Act::Snapshot | Act::Clone => {
+            Act::Grow | Act::GrowOnDirectories | Act::Remove | Act::Snapshot | Act::Clone => {
                 assert!(ensure(life, replicated("kept", 2, 2)).await.worked());
                 assert!(ensure(life, replicated("vol", 3, 2)).await.worked());
             }
-            Act::Drain => {
+            Act::Drain | Act::DrainToDirectory => {
                 assert!(ensure(life, replicated("vol", 3, 2)).await.worked());
                 let body = json!({"state": "offline"});
                 let path = format!("/devices/{}/state", drained(life).expect("it has bricks"));
@@ -233,9 +260,9 @@ impl Act {
                 let body = json!({"change_type": "set", "tags": {"rack": "7"}});
                 life.run("POST", &format!("/devices/{id}/tags"), body).await
             }
-            Act::Make => ensure(life, replicated("vol", 3, 2)).await,
+            Act::Make | Act::MakeOnDirectories => ensure(life, replicated("vol", 3, 2)).await,
             Act::MakeOf3 => ensure(life, replicated("vol", 3, 3)).await,
-            Act::Grow => grow_to(life, "vol", 5).await,
+            Act::Grow | Act::GrowOnDirectories => grow_to(life, "vol", 5).await,
             Act::Remove => remove(life, "/volumes", life.id_of("vol")).await,
             Act::Snapshot => snapshot(life, "nightly", "vol").await,
             Act::DropSnapshot => {
@@ -252,7 +279,7 @@ impl Act {
                 body["source"] = json!({"volume": life.id_of("vol")});
                 ensure(life, body).await
             }
-            Act::Drain => {
+            Act::Drain | Act::DrainToDirectory => {
                 let id = drained(life).expect("it is there");
                 let body = json!({"state": "failed"});
                 life.run("POST", &format!("/devices/{id}/state"), body)
@@ -275,14 +302,14 @@ impl Act {
                 .devices
                 .values()
                 .any(|device| !device.record.tags.is_empty()),
-            Act::Make | Act::MakeOf3 => size("vol") == Some(3),
-            Act::Grow => size("vol") == Some(5),
+            Act::Make | Act::MakeOf3 | Act::MakeOnDirectories => size("vol") == Some(3),
+            Act::Grow | Act::GrowOnDirectories => size("vol") == Some(5),
             Act::Remove => size("vol").is_none(),
             Act::Snapshot => state.snapshot_infos().len() == 1,
             Act::DropSnapshot => state.snapshot_infos().len() == 1,
             Act::Restore => size("copy") == Some(4) && state.snapshot_infos().len() == 2,
             Act::Clone => size("copy") == Some(4) && state.snapshot_infos().is_empty(),
-            Act::Drain => {
+            Act::Drain | Act::DrainToDirectory => {
                 let failed = |device: &Device| device.record.state == "failed";
                 let device = state.devices.iter().find(|(_, device)| failed(device));
                 device.is_some_and(|(id, _)| {

@@ -41,7 +41,8 @@ fn check_kept(act: Act, before: &Known, now: &Known, told: &str) {
         let goes = act == Act::Remove && name == "vol";
         assert!(goes || now.volumes.get(id) == Some(name), "{told}: {name}");
         assert!(
-            goes || act == Act::Drain || now.bricks[id] == before.bricks[id],
+            goes || matches!(act, Act::Drain | Act::DrainToDirectory)
+                || now.bricks[id] == before.bricks[id],
             "{told}: bricks of {name}"
         );
     }

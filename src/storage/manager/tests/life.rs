@@ -243,6 +243,13 @@ pub(super) fn check(hosts: &Hosts, life: &Life, told: &str) {
             .map(|brick| (brick.host.clone(), brick.info.path.clone()))
             .collect();
         assert_eq!(places, volume.bricks, "{told}: {name}");
+        if places.iter().any(|place| world.is_on_directory(place)) {
+            let size = u64::try_from(record.size << 20).ok();
+            assert_eq!(
+                volume.quota, size,
+                "{told}: nothing keeps the size of {name}"
+            );
+        }
     }
     assert_eq!(state.volumes.len(), ids.len(), "{told}: {ids:?}");
     let bricks = world.bricks();

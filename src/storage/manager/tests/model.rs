@@ -10,7 +10,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::acts::{
-    self, DIRECTORY, add_device, add_node, ensure, grow_to, replicated, snapshot, snapshot_id,
+    self, DIRECTORY, add_device_of, add_node, ensure, grow_to, replicated, snapshot, snapshot_id,
 };
 use super::hosts::{Hosts, Luck};
 use super::life::{Done, Life, check};
@@ -70,12 +70,19 @@ struct Model {
 }
 
 impl Model {
-    async fn new() -> Self {
+    /// On one host bricks may be directories.
+    async fn new(directory: bool) -> Self {
         let hosts = Hosts::new(3, 40);
         let life = Life::settled(&hosts).await;
         for n in 1..=3 {
             assert!(add_node(&life, n).await.worked());
-            assert!(add_device(&life, n, DIRECTORY).await.worked());
+            let bricks = if directory && n == 3 {
+                "directory"
+            } else {
+                "loop"
+            };
+            let added = add_device_of(&life, n, DIRECTORY, bricks).await;
+            assert!(added.worked());
         }
         life.look().await;
         Self {
@@ -199,6 +206,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
     fn what_clients_were_told_holds_whatever_goes_wrong(
+        directory in any::<bool>(),
         steps in proptest::collection::vec(steps(), 1..25)
     ) {
         super::begin_row();
@@ -208,7 +216,7 @@ proptest! {
             .build()
             .expect("a runtime");
         runtime.block_on(async {
-            let mut model = Model::new().await;
+            let mut model = Model::new(directory).await;
             for (step, lucks) in &steps {
                 model.step(step, lucks).await;
             }
