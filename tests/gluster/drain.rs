@@ -1,38 +1,46 @@
 //! A disk that is about to die, and one that has died: their bricks move.
 
-use crate::scene::Scene;
+use crate::scene::{Scene, wanted};
 use crate::support::gluster::{KEY, Server};
 use crate::support::{python, wait};
 use loods::storage::heketi::loods::HealthState;
-use loods::storage::heketi::wire::VolumeInfo;
+use loods::storage::heketi::wire::{Disperse, Durability, VolumeCreate, VolumeInfo};
 use serde_json::Value;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Gives a device these states, one after the other, by Heketi's own client, and
 /// answers with how many bricks it has then.
-#[track_caller]
-fn states(scene: &Scene, device: &str, states: &[&str]) -> usize {
+fn try_states(scene: &Scene, device: &str, states: &[&str]) -> Result<usize, String> {
     let command = scene.lab.core().command("python3");
     let url = scene.gluster.url();
     let mut arguments = vec![&*url, "admin", KEY, device];
     arguments.extend(states);
-    let shown = python::official(command, "device.py", &arguments);
-    let shown = shown.unwrap_or_else(|why| panic!("{why}"));
+    let shown = python::official(command, "device.py", &arguments)?;
     let shown: Value = serde_json::from_str(&shown).expect("JSON");
     assert_eq!(shown["state"].as_str(), states.last().copied());
-    shown["bricks"].as_array().map_or(0, Vec::len)
+    Ok(shown["bricks"].as_array().map_or(0, Vec::len))
 }
 
-/// Empties the device with this brick.
 #[track_caller]
-fn drain(scene: &Scene, volume: &VolumeInfo, at: &(&Server, String)) {
+fn states(scene: &Scene, device: &str, states: &[&str]) -> usize {
+    try_states(scene, device, states).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// The device with this brick.
+#[track_caller]
+fn device_of(scene: &Scene, volume: &VolumeInfo, path: &str) -> String {
     let volume = scene.ask(async |heketi| heketi.volume(&volume.id).await);
     let bricks = volume.expect("an answer").expect("it is there").bricks;
-    let brick = bricks.iter().find(|brick| brick.path == at.1);
-    let device = &brick.expect("the brick is known").device;
-    // As `heketi-cli device disable` and `device remove`.
-    assert_eq!(states(scene, device, &["offline", "failed"]), 0);
+    let brick = bricks.iter().find(|brick| brick.path == path);
+    brick.expect("the brick is known").device.clone()
+}
+
+/// Empties it, as `heketi-cli device disable` and `device remove` do.
+#[track_caller]
+fn drain(scene: &Scene, volume: &VolumeInfo, at: &(&Server, String)) {
+    let device = device_of(scene, volume, &at.1);
+    assert_eq!(states(scene, &device, &["offline", "failed"]), 0);
     let left = at.0.shell(&format!("ls {}", at.1));
     assert!(left.is_err(), "the old brick is still there: {left:?}");
 }
@@ -112,6 +120,148 @@ fn a_device_is_drained_under_a_writer_also_when_its_brick_is_dead() {
         states(&scene, &device.id, &["online"]);
     }
     web.shell(&format!("umount {point}")).expect("unmounted");
+    scene.remove(&volume.id);
+    scene.wait_nothing_left();
+}
+
+/// Ends a brick's process.
+#[track_caller]
+fn kill((server, path): &(&Server, String)) {
+    let name = path.split('/').find(|part| part.starts_with("brick_"));
+    let name = name.expect("a brick of ours").trim_start_matches('b');
+    // In brackets, so that the shell is not one of those it finds.
+    let done = server.shell(&format!("pkill -9 -f '[b]{name}/brick'"));
+    done.expect("it dies");
+}
+
+/// Has the manager put another in a brick's place, which heals then.
+#[track_caller]
+fn replace(scene: &Scene, volume: &VolumeInfo, path: &str) {
+    let known = scene.ask(async |heketi| heketi.volume(&volume.id).await);
+    let bricks = known.expect("an answer").expect("it is there").bricks;
+    let brick = bricks.iter().find(|brick| brick.path == path);
+    let id = &brick.expect("the brick is known").id;
+    let done = scene.ask(async |heketi| heketi.replace_brick(&volume.id, id).await);
+    done.expect("it is replaced");
+    wait::until_within(Duration::from_secs(90), "the new brick is healed", || {
+        let health = scene.ask(async |heketi| heketi.health(&volume.id).await);
+        let health = health.map_err(|error| error.to_string())?;
+        let health = health.ok_or("no volume")?;
+        wait::check(health.state == HealthState::Healthy, &health)
+    });
+}
+
+/// Writes a file, has these bricks of the volume replaced, and reads it on another
+/// machine while one of the others is dead.
+#[track_caller]
+fn moves(scene: &Scene, wanted: &VolumeCreate, places: &[usize], then_dead: usize) {
+    let volume = scene.ask(async |heketi| heketi.ensure_volume(wanted).await);
+    let volume = volume.expect("a volume is made");
+    let [one, two] = &scene.web;
+    let point = one.mount(&volume.name, &scene.gluster.servers);
+    one.shell(&format!(
+        "dd if=/dev/urandom of={point}/file bs=1M count=20 conv=fsync 2>&1"
+    ))
+    .expect("20 MB");
+    let sum = one.shell(&format!("md5sum {point}/file"));
+    for place in places {
+        let (_, old) = scene.gluster.bricks(&volume.name).remove(*place);
+        replace(scene, &volume, &old);
+        let now = scene.gluster.bricks(&volume.name);
+        assert!(now.iter().all(|(_, path)| *path != old));
+        let mut hosts: Vec<_> = now.iter().map(|(server, _)| &server.host.name).collect();
+        hosts.sort();
+        hosts.dedup();
+        assert_eq!(hosts.len(), now.len(), "two bricks of a set on one host");
+    }
+    kill(&scene.gluster.bricks(&volume.name)[then_dead]);
+    two.mount(&volume.name, &scene.gluster.servers);
+    assert_eq!(two.shell(&format!("md5sum {point}/file")), sum);
+    for web in [one, two] {
+        web.shell(&format!("umount {point}")).expect("unmounted");
+    }
+    scene.remove(&volume.id);
+    scene.wait_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root and glusterfs-server: tests/run gluster"]
+fn an_arbiter_moves_and_so_does_what_it_decides_between() {
+    let scene = Scene::set();
+    let mut wanted = wanted("judged", 1);
+    wanted.durability = Durability::replicate(3);
+    wanted
+        .glustervolumeoptions
+        .push("user.heketi.arbiter true".into());
+    moves(&scene, &wanted, &[2, 0], 1);
+}
+
+#[test]
+#[ignore = "needs root and glusterfs-server: tests/run gluster"]
+fn a_brick_of_an_erasure_coded_volume_moves() {
+    let scene = Scene::set();
+    let mut wanted = wanted("coded", 1);
+    wanted.durability = Durability {
+        kind: "disperse".into(),
+        disperse: Disperse {
+            data: 2,
+            redundancy: 1,
+        },
+        ..Durability::default()
+    };
+    moves(&scene, &wanted, &[0], 1);
+}
+
+#[test]
+#[ignore = "needs root and glusterfs-server: tests/run gluster"]
+fn the_bricks_of_a_host_without_power_move_and_are_removed_when_it_is_back() {
+    let mut scene = Scene::set();
+    let volume = scene.make("bereft", 1);
+    let point = scene.web[0].mount("bereft", &scene.gluster.servers);
+    scene.web[0]
+        .shell(&format!(
+            "echo precious > {point}/file && sync {point}/file"
+        ))
+        .expect("it is written");
+    let (gone, path) = {
+        // Not the manager's.
+        let mut bricks = scene.gluster.bricks("bereft").into_iter();
+        let gone = bricks.find(|(server, _)| server.host.name != "gfs1");
+        let (server, path) = gone.expect("there are two");
+        (server.host.name.clone(), path)
+    };
+    let servers = scene.gluster.servers.iter();
+    let at = servers
+        .map(|server| &server.host.name)
+        .position(|name| *name == gone);
+    let at = at.expect("it is one of them");
+    scene.gluster.servers[at].cut_power();
+    let device = device_of(&scene, &volume, &path);
+    // As one does at night: again, until it works.
+    let start = Instant::now();
+    wait::until_within(Duration::from_secs(120), "its device is emptied", || {
+        try_states(&scene, &device, &["offline", "failed"])
+    });
+    println!(
+        "the bricks of a host that lost power a moment ago moved in {:.1} s",
+        start.elapsed().as_secs_f64()
+    );
+    let now = scene.gluster.bricks("bereft");
+    assert!(now.iter().all(|(server, _)| server.host.name != gone));
+    heals(&scene, &volume, "file");
+    let read = scene.web[0].shell(&format!("echo more >> {point}/file && cat {point}/file"));
+    assert_eq!(read.as_deref(), Ok("precious\nmore\n"));
+
+    scene.gluster.servers[at].give_power();
+    let back = &scene.gluster.servers[at];
+    wait::until_within(Duration::from_secs(90), "its old brick is removed", || {
+        let left = back.shell(&format!("ls {}", back.device().display()))?;
+        wait::check(!left.contains("brick_"), left)
+    });
+    assert_eq!(states(&scene, &device, &["online"]), 0);
+    scene.web[0]
+        .shell(&format!("umount {point}"))
+        .expect("unmounted");
     scene.remove(&volume.id);
     scene.wait_nothing_left();
 }

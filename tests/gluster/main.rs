@@ -2,7 +2,7 @@
 //! controller uses, without Kubernetes.
 //!
 //! ```text
-//!   test ── Heketi's REST ── manager (on gfs1) ── agents, glusterds: gfs1 … gfs3
+//!   test ── Heketi's REST ── manager (on gfs1) ── agents, glusterds: gfs1 … gfs4
 //!   web1, web2: mount.glusterfs
 //! ```
 
@@ -14,7 +14,9 @@ mod demo;
 mod directories;
 mod drain;
 mod faults;
+mod line;
 mod losses;
+mod lossy;
 mod python;
 mod scene;
 mod strangers;

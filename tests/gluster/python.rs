@@ -8,7 +8,7 @@ use crate::support::{python, wait};
 #[ignore = "needs root, glusterfs-server and the Python package heketi: tests/run gluster"]
 fn the_official_python_client_takes_the_manager_for_a_heketi() {
     let lab = Lab::new();
-    let mut gluster = Gluster::start(&lab, false, Vec::new());
+    let mut gluster = Gluster::start(&lab, 3, false, Vec::new());
     // What the session adds as a cluster of its own.
     let other = gluster.add_server(&lab, "node9", 49, "192.168.10.99");
     let device = other.device().display().to_string();

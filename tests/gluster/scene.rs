@@ -85,14 +85,17 @@ impl Scene {
         self.wait_nothing_left();
     }
 
-    /// Until the manager has all three hosts and their devices.
+    /// Until the manager has all hosts and their devices.
     #[track_caller]
     pub fn wait_nodes(&self) {
         wait::until_within(Duration::from_secs(60), "the manager has its hosts", || {
             let nodes = self.ask(async |heketi| heketi.nodes(&[]).await);
             let nodes = nodes.map_err(|error| error.to_string())?;
             let devices = nodes.iter().map(|node| node.devices.len());
-            wait::check(devices.sum::<usize>() == 3, nodes.len())
+            wait::check(
+                devices.sum::<usize>() == self.gluster.servers.len(),
+                nodes.len(),
+            )
         });
     }
 
@@ -118,13 +121,13 @@ pub fn wanted(name: &str, gib: i64) -> VolumeCreate {
 }
 
 impl World {
-    /// Three storage hosts and two that mount.
+    /// Four storage hosts and two that mount.
     pub fn new() -> World {
         let lab = Lab::new();
         let web = [("web1", 51), ("web2", 52)].map(|(name, n)| Server::client(&lab, name, n));
         let allow = web.iter().map(|web| web.host.v4.to_string()).collect();
         World {
-            gluster: Gluster::start(&lab, true, allow),
+            gluster: Gluster::start(&lab, 4, true, allow),
             web,
             lab,
             failed: false,
@@ -133,10 +136,16 @@ impl World {
 
     /// Asks the manager, from the laboratory's network.
     pub fn ask<T: Send>(&self, work: impl AsyncFnOnce(Heketi) -> T + Send) -> T {
-        self.ask_at(&self.gluster.url(), work)
+        self.ask_at(&self.gluster.url(), Limits::default(), work)
     }
 
-    fn ask_at<T: Send>(&self, url: &str, work: impl AsyncFnOnce(Heketi) -> T + Send) -> T {
+    /// The same by another way, with less patience.
+    pub fn ask_at<T: Send>(
+        &self,
+        url: &str,
+        limits: Limits,
+        work: impl AsyncFnOnce(Heketi) -> T + Send,
+    ) -> T {
         let namespace = self.lab.core().open_namespace();
         let asked = || {
             nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET)
@@ -146,7 +155,7 @@ impl World {
                 .build()
                 .expect("a runtime");
             let credentials = Credentials::new("admin", KEY.as_bytes()).expect("a key");
-            let heketi = Heketi::new(url, Some(credentials), &Trust::Host, Limits::default());
+            let heketi = Heketi::new(url, Some(credentials), &Trust::Host, limits);
             runtime.block_on(work(heketi.expect("a URL")))
         };
         std::thread::scope(|scope| scope.spawn(asked).join().expect("no panic"))

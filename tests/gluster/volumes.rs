@@ -239,7 +239,7 @@ fn a_healthy_volume_says_so_and_the_room_is_told() {
     let room = scene
         .ask(async |heketi| heketi.capacity().await)
         .expect("room");
-    assert!(room.total >= 3 * (15 << 20), "{room:?}");
+    assert!(room.total >= 4 * (15 << 20), "{room:?}");
     let volume = scene.make("well", 1);
     let less = scene
         .ask(async |heketi| heketi.capacity().await)

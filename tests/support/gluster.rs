@@ -8,6 +8,7 @@ use super::lab::{Host, Lab, attempt, run};
 use super::process::{Process, read_lossy, tail};
 use super::{tools, wait};
 use serde_json::json;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -47,7 +48,17 @@ impl Server {
 
     /// Cuts its power, and gives it back.
     pub fn reboot(&mut self) {
+        self.cut_power();
+        self.give_power();
+    }
+
+    /// Ends everything on it.
+    pub fn cut_power(&mut self) {
         self.process.kill();
+    }
+
+    /// Starts it as it was.
+    pub fn give_power(&mut self) {
         self.process = Server::boot(&self.host, self.disk, &self.storage);
     }
 
@@ -113,10 +124,10 @@ pub struct Gluster {
 }
 
 impl Gluster {
-    /// Three hosts in one cluster; volumes are for these addresses too. With
+    /// So many hosts in one cluster; volumes are for these addresses too. With
     /// `disks` the devices can make snapshots.
-    pub fn start(lab: &Lab, disks: bool, allow: Vec<String>) -> Gluster {
-        let hosts: Vec<Host> = (1..=3)
+    pub fn start(lab: &Lab, count: u8, disks: bool, allow: Vec<String>) -> Gluster {
+        let hosts: Vec<Host> = (1..=count)
             .map(|n| lab.host(&format!("gfs{n}"), 40 + n))
             .collect();
         let loods = tools::loods(lab);
@@ -165,8 +176,13 @@ impl Gluster {
     }
 
     /// Where the manager serves.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.servers[0].host.v4.into(), 8080)
+    }
+
+    /// The same for clients.
     pub fn url(&self) -> String {
-        format!("http://{}:8080", self.servers[0].host.v4)
+        format!("http://{}", self.address())
     }
 
     /// Ends the manager as a loss of power does.
@@ -203,7 +219,7 @@ impl Gluster {
         let info = info.expect("glusterd knows the volume");
         let found = info.lines().filter_map(|line| {
             let (key, place) = line.split_once(": ")?;
-            let (address, path) = place.split_once(':')?;
+            let (address, path) = place.trim_end_matches(" (arbiter)").split_once(':')?;
             key.strip_prefix("Brick")?;
             let mut servers = self.servers.iter();
             let server = servers.find(|server| server.host.v4.to_string() == address)?;

@@ -118,6 +118,9 @@ pub struct State {
     pub leaving: BTreeSet<String>,
     /// Ids of snapshots that no volume tells of yet, and their names.
     pub taking: BTreeMap<String, String>,
+    /// States of nodes and devices whose hosts are away and have not heard of them
+    /// yet, by id.
+    pub owed: BTreeMap<String, String>,
     /// Ids of bricks that hold a volume which glusterd does not have.
     pub stranded: BTreeSet<String>,
     /// Ids of volumes, nodes and devices that were changed, or that an operation
@@ -156,6 +159,17 @@ impl State {
     /// A node or a device is another one now.
     pub fn touch(&mut self, id: &str) {
         self.touched.insert(id.into());
+    }
+
+    /// A node or a device has another state, which its host does not know.
+    pub fn owe(&mut self, id: &str, wanted: &str) {
+        self.owed.insert(id.into(), wanted.into());
+        if let Some(device) = self.devices.get_mut(id) {
+            device.record.state = wanted.into();
+        }
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.record.state = wanted.into();
+        }
     }
 
     /// A volume of this name is being made.

@@ -15,7 +15,8 @@ fn failed(kind: FailureKind, message: impl Into<String>) -> Reply {
 impl World {
     /// The reply of an agent; `None`: there is nobody.
     pub(super) fn answer(&mut self, name: &str, request: &Request) -> Option<Reply> {
-        let host = self.hosts.get_mut(name).filter(|host| !host.away)?;
+        let host = self.hosts.get_mut(name)?;
+        let host = Some(host).filter(|host| !host.away && !host.mute)?;
         Some(match request {
             Request::Ping => Reply::Done,
             Request::Look => Reply::Host(api::Host {

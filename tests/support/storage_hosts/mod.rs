@@ -48,6 +48,8 @@ pub struct Host {
     pub pool: u32,
     /// Nothing of it answers.
     pub away: bool,
+    /// Its agent does not answer, and glusterd and the bricks serve.
+    pub mute: bool,
     /// Its glusterd takes the others for half a peer each, as after some deaths.
     pub half: bool,
     /// Volumes that its glusterd still has when it was left out of their removal.

@@ -93,7 +93,12 @@ impl<T> Machine<T> for Make {
             (State::Finding, Outcome::Trouble(error)) => self.patience.retry(error, Call::Find),
 
             (State::Making, Outcome::Accepted(queue)) => {
-                self.patience.progress();
+                // Whoever makes the name already is not hurried: the queue takes an
+                // order for it too, and refuses it in the end.
+                let trouble = self.patience.trouble.as_ref();
+                if !trouble.is_some_and(HeketiError::is_name_taken) {
+                    self.patience.progress();
+                }
                 self.state = State::Polling(queue.clone());
                 Next::now(Call::Poll(queue))
             }

@@ -336,6 +336,28 @@ fn faults(most: usize) -> impl Strategy<Value = Vec<Fault>> {
     prop::collection::vec(prop::sample::select(&FAULTS[..]), 0..most)
 }
 
+#[test]
+fn whoever_makes_the_name_already_is_waited_for_longer_each_time() {
+    let mut make = Make::new(1, Pauses::default());
+    let mut pauses = Vec::new();
+    for _ in 0..7 {
+        let mut told = Vec::new();
+        for outcome in [
+            Outcome::Absent,
+            Outcome::Accepted("/queue/1".into()),
+            refused(500, "Volume name 'a' already in use"),
+        ] {
+            let Next::Ask(pause, _) = make.next(outcome) else {
+                panic!("it ends");
+            };
+            told.push(pause.as_millis());
+        }
+        assert_eq!(told[..2], [0, 0]);
+        pauses.push(told[2]);
+    }
+    assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 2000]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 

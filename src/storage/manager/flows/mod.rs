@@ -10,6 +10,7 @@ mod plan;
 mod remove;
 mod replace;
 mod snapshot;
+mod states;
 mod topology;
 
 pub(super) use adopt::{adopt, strangers};
@@ -22,6 +23,7 @@ pub(super) use plan::begin as begin_make;
 pub(super) use remove::{clear_bricks, remove, withdraw};
 pub(super) use replace::replace;
 pub(super) use snapshot::{drop_snapshot, forget_copies, take_snapshot};
+pub(super) use states::{pay_states, set_state};
 pub(super) use topology::{add_device, add_node, put_device, put_node, remove_device, remove_node};
 
 use std::time::Duration;

@@ -22,6 +22,7 @@ use futures::future::join_all;
 
 use super::Manager;
 use super::away::joined;
+use super::flows;
 use super::state::{Cluster, Device, Node};
 use crate::storage::agent::api::{self, Command, Host, Reply, Request};
 use crate::storage::gluster::{self, Record, SnapshotRecord, replies};
@@ -68,6 +69,7 @@ pub(super) async fn look(manager: &Manager, seeds: &[Box<str>]) -> Looked {
             }
         }
     }
+    flows::pay_states(manager).await;
     let clusters: BTreeSet<String> = hosts
         .iter()
         .filter_map(|(_, host)| Some(host.node.as_ref()?.cluster.clone()))

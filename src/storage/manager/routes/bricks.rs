@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use super::super::queue::End;
-use super::super::state::Node;
 use super::super::{Manager, flows};
 use super::volumes::Hold;
 use super::{Answer, Refusal, absent, spawn};
-use crate::storage::agent::api::DeviceRecord;
 
 /// POST /loods/v1/bricks/{id}/replace. Ends at the volume, as it is then.
 pub(super) fn replace(manager: &Arc<Manager>, id: &str) -> Result<Answer, Refusal> {
@@ -39,50 +37,44 @@ fn move_away(
     })
 }
 
-/// POST /devices/{id}/state {"state": "failed"}: all bricks go elsewhere. As with
-/// Heketi, a device must be offline before, so that nothing new comes meanwhile.
-/// What failed in the midst is asked for again: bricks that have moved stay so.
-pub(super) fn drain(
-    manager: &Arc<Manager>,
-    node: Node,
-    mut record: DeviceRecord,
-) -> Result<Answer, Refusal> {
-    if record.state == "online" {
+/// POST /devices/{id}/state {"state": "failed"}, or of a node: all bricks go
+/// elsewhere. As with Heketi, it must be offline before, so that nothing new comes
+/// meanwhile. What failed in the midst is asked for again: bricks that have moved
+/// stay so.
+pub(super) fn drain(manager: &Arc<Manager>, id: &str, state: &str) -> Result<Answer, Refusal> {
+    if state == "online" {
+        let (name, word) = match manager.state().nodes.contains_key(id) {
+            true => ("Node", "node"),
+            false => ("Device", "device"),
+        };
         return Err((
             400,
-            format!(
-                "Device must be offline before remove operation is performed, device:{}",
-                record.id
-            ),
+            format!("{name} must be offline before remove operation is performed, {word}:{id}"),
         ));
     }
-    let working = Arc::clone(manager);
-    spawn(manager, "drain-device", async move {
-        for (volume, brick) in on(&working, &record.id) {
+    let (working, id) = (Arc::clone(manager), id.to_owned());
+    spawn(manager, "drain", async move {
+        for (volume, brick) in on(&working, &id) {
             let hold = Hold::take(&working, &volume).map_err(|(_, text)| text)?;
             flows::replace(&working, &hold.id, &brick).await?;
         }
-        record.state = "failed".into();
-        let id = record.id.clone();
-        let written = flows::put_device(&working, &node, record).await;
+        let written = flows::set_state(&working, &id, "failed").await;
         written.map_err(|why| {
-            format!(
-                "all bricks of device {id} are elsewhere now, and its state is not written: {why}"
-            )
+            format!("all bricks of {id} are elsewhere now, and its state is not written: {why}")
         })?;
         Ok(End::Done)
     })
 }
 
-/// Volume and id of each brick on a device.
-fn on(manager: &Manager, device: &str) -> Vec<(String, String)> {
+/// Volume and id of each brick on a device or a node.
+fn on(manager: &Manager, id: &str) -> Vec<(String, String)> {
     let state = manager.state();
-    let bricks = state.volumes.iter().flat_map(|(id, volume)| {
-        let bricks = volume.bricks.iter().map(|brick| &brick.info);
-        bricks.map(move |info| (id, info))
+    let bricks = state.volumes.iter().flat_map(|(volume, known)| {
+        let bricks = known.bricks.iter().map(|brick| &brick.info);
+        bricks.map(move |info| (volume, info))
     });
     bricks
-        .filter(|(_, info)| info.device == device)
+        .filter(|(_, info)| info.device == id || info.node == id)
         .map(|(volume, info)| (volume.clone(), info.id.clone()))
         .collect()
 }

@@ -43,14 +43,23 @@ impl TagsChange {
     }
 }
 
-fn state_of(ask: &Ask<'_>) -> Result<String, Refusal> {
+/// The next state of a node or a device that has the state `now`.
+fn set_state(
+    manager: &Arc<Manager>,
+    ask: &Ask<'_>,
+    id: &str,
+    now: &str,
+) -> Result<Answer, Refusal> {
     let State { state } = ask.parse()?;
     match state.as_str() {
-        "online" | "offline" => Ok(state),
-        "failed" => Err((
-            501,
-            "a node is not emptied as a whole: set each of its devices to offline and then to failed".into(),
-        )),
+        "online" | "offline" => {
+            let (working, id) = (Arc::clone(manager), id.to_owned());
+            spawn(manager, "set-state", async move {
+                flows::set_state(&working, &id, &state).await?;
+                Ok(End::Done)
+            })
+        }
+        "failed" => bricks::drain(manager, id, now),
         _ => Err((
             400,
             format!("validation failed: state: {state} is not valid state."),
@@ -148,13 +157,8 @@ pub(super) async fn nodes(
             })
         }
         ("POST", ["nodes", id, "state"]) => {
-            let mut node = manager.state().nodes.get(*id).cloned().ok_or_else(absent)?;
-            node.record.state = state_of(ask)?;
-            let working = Arc::clone(manager);
-            spawn(manager, "set-state", async move {
-                flows::put_node(&working, &node.agent, node.record).await?;
-                Ok(End::Done)
-            })
+            let node = manager.state().nodes.get(*id).cloned().ok_or_else(absent)?;
+            set_state(manager, ask, id, &node.record.state)
         }
         ("POST", ["nodes", id, "tags"]) => {
             let mut node = manager.state().nodes.get(*id).cloned().ok_or_else(absent)?;
@@ -242,16 +246,8 @@ pub(super) async fn devices(
             })
         }
         ("POST", ["devices", id, "state"]) => {
-            let (node, mut record) = device(manager, id)?;
-            if ask.parse::<State>()?.state == "failed" {
-                return bricks::drain(manager, node, record);
-            }
-            record.state = state_of(ask)?;
-            let working = Arc::clone(manager);
-            spawn(manager, "set-state", async move {
-                flows::put_device(&working, &node, record).await?;
-                Ok(End::Done)
-            })
+            let (_, record) = device(manager, id)?;
+            set_state(manager, ask, id, &record.state)
         }
         ("POST", ["devices", id, "tags"]) => {
             let (node, mut record) = device(manager, id)?;

@@ -2,6 +2,7 @@
 
 mod acts;
 mod adopt;
+mod away;
 mod crashes;
 mod faults;
 #[path = "../../../../tests/support/storage_hosts/mod.rs"]
