@@ -4,7 +4,8 @@
 //! `tests/support/heketi`, which tells what it was asked and what it holds.
 //!
 //! What is asserted is what users see (`kubectl get pvc`, the PV, Events) and
-//! that the stand-in holds exactly the volumes that it should.
+//! that the stand-in holds exactly the volumes that it should. In `real` our own
+//! manager is in its place, with real glusterds.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -17,6 +18,7 @@ mod figures;
 mod health;
 mod many;
 mod migrate;
+mod real;
 mod sources;
 mod stage;
 mod world;
