@@ -3,6 +3,7 @@
 use crate::scene::{Scene, World, wanted};
 use crate::support::lab::run;
 use crate::support::wait;
+use loods::storage::heketi::loods::HealthState;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -143,6 +144,65 @@ fn a_volume_that_glusterd_does_not_know_any_more_keeps_its_files() {
     scene.gluster.kill_manager();
     scene.gluster.start_manager();
     scene.wait_nothing_left();
+}
+
+#[test]
+#[ignore = "needs root and glusterfs-server: tests/run gluster"]
+fn a_disk_that_somebody_else_filled_costs_nobody_a_file() {
+    let scene = Scene::set();
+    let volume = scene.make("squeezed", 2);
+    let web = &scene.web[0];
+    let point = web.mount("squeezed", &scene.gluster.servers);
+    web.shell(&format!("echo before > {point}/old && sync {point}/old"))
+        .expect("it is written");
+    let bricks = scene.gluster.bricks("squeezed");
+    let full = bricks[0].0;
+    let device = full.device().display().to_string();
+    full.shell(&format!(
+        "fallocate -l $(($(df --output=avail -B1 {device} | tail -n 1) - (20 << 20))) {device}/theirs"
+    ))
+    .expect("somebody's file");
+    // A brick has its room, whatever the others do.
+    let script = format!(
+        "for n in $(seq 10); do dd if=/dev/urandom of={point}/file-$n bs=1M count=30 conv=fsync 2>&1 || exit 1; done"
+    );
+    web.shell(&script).expect("there is room");
+    let sums = format!("cd {point} && md5sum old file-*");
+    let sums = web.shell(&sums).expect("they can be read");
+    // Nothing new is placed where there is no room.
+    scene.make("elsewhere", 1);
+    let others = scene.gluster.bricks("elsewhere");
+    assert!(
+        others
+            .iter()
+            .all(|(server, _)| server.host.name != full.host.name)
+    );
+
+    wait::until_within(LONG, "both bricks have everything", || {
+        for (server, path) in &bricks {
+            let there = server.shell(&format!("cd {path} && md5sum old file-*"))?;
+            wait::check(there == sums, (&server.host.name, there))?;
+        }
+        let health = scene.ask(async |heketi| heketi.health(&volume.id).await);
+        let health = health
+            .map_err(|error| error.to_string())?
+            .ok_or("no volume")?;
+        wait::check(health.state == HealthState::Healthy, &health)
+    });
+    // On the disk, and not in anybody's memory alone.
+    let read =
+        "for file in old file-*; do dd if=$file iflag=direct bs=1M status=none | md5sum; done";
+    let on_disk = bricks
+        .iter()
+        .map(|(server, path)| server.shell(&format!("sync && cd {path} && {read}")));
+    let on_disk: Vec<_> = on_disk.collect();
+    assert!(
+        on_disk[0].is_ok() && on_disk[0] == on_disk[1],
+        "{on_disk:?}"
+    );
+    web.shell(&format!("umount {point}")).expect("unmounted");
+    full.shell(&format!("rm {device}/theirs"))
+        .expect("room again");
 }
 
 /// Mounts, loop devices and processes that tell of a directory.

@@ -18,6 +18,7 @@ mod line;
 mod losses;
 mod lossy;
 mod python;
+mod sanity;
 mod scene;
 mod strangers;
 mod volumes;

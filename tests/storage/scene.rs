@@ -173,7 +173,7 @@ impl World {
     fn new() -> World {
         let cluster = Cluster::start();
         let nodes = cluster.nodes.iter().map(|node| node.host.v4.to_string());
-        let gluster = Gluster::start(&cluster.lab, 3, false, nodes.collect());
+        let gluster = Gluster::start(&cluster.lab, 3, true, nodes.collect());
         for server in &gluster.servers {
             // The controller asks from the pod network.
             for (number, node) in (1..).zip(&cluster.nodes) {

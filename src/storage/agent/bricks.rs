@@ -113,7 +113,10 @@ async fn new_loop(place: &Place, record: &BrickRecord) -> Result<(), Failure> {
     // What an agent left that was killed here.
     loops::unmount(&directory).await?;
     match &record.source {
-        None => loops::make(&file, record.size).await?,
+        None => {
+            loops::make(&file, record.size).await?;
+            loops::reserve(&file, record.size).await?;
+        }
         Some((snapshot, brick)) => {
             // A copy is on the same device: blocks are not shared across two.
             let device = file.parent().unwrap_or(Path::new("/"));
@@ -215,6 +218,9 @@ pub(super) async fn grow(
         )));
     }
     let size = size.max(record.size);
+    if device.kind == BrickKind::Loop {
+        reserve(&place, &record, size).await?;
+    }
     if more > 0 {
         files::save(&place.record(), &BrickRecord { size, ..record })?;
     }
@@ -222,6 +228,15 @@ pub(super) async fn grow(
         // Gluster's quota has the size.
         BrickKind::Directory => Ok(()),
         BrickKind::Loop => loops::grow(&place.image(), &place.mount(), size).await,
+    }
+}
+
+/// Takes a brick's room on the disk. A copy shares blocks, and what it shares is
+/// promised and not taken.
+async fn reserve(place: &Place, record: &BrickRecord, size: u64) -> Result<(), Failure> {
+    match record.source {
+        Some(_) => Ok(()),
+        None => loops::reserve(&place.image(), size).await,
     }
 }
 
@@ -283,6 +298,13 @@ pub(super) async fn attach(device: &DeviceRecord, record: &BrickRecord) -> Resul
             "a brick was not finished: whoever asked for it asks again, or removes it"
         );
         return Ok(false);
+    }
+    // Of an agent that did not do so yet.
+    if let Err(failure) = reserve(&place, record, record.size).await {
+        tracing::error!(
+            brick = record.id, volume = record.volume_name, %failure,
+            "this brick may lose what it holds: make room on its device"
+        );
     }
     let was = mounts::source(&place.mount())?;
     loops::mount(&place.image(), &place.mount()).await?;

@@ -55,6 +55,39 @@ pub(super) fn used(file: &Path) -> u64 {
     std::fs::symlink_metadata(file).map_or(0, |found| found.blocks() / 2)
 }
 
+/// Takes the room of a whole file on the disk now. Somebody else's files could take
+/// it later, and then a brick loses what it has confirmed already: the kernel writes
+/// it back when nobody is told any more, and Gluster takes the brick for whole.
+pub(super) async fn reserve(file: &Path, size: u64) -> Result<(), Failure> {
+    let kind = ["--file-system", "--format=%T", "--"].map(Path::new);
+    let kind = run("stat", &[&kind[..], &[file]].concat(), SOON).await?;
+    if kind.trim() == "tmpfs" {
+        // Of memory, nobody wants more taken than is used.
+        return Ok(());
+    }
+    let length = octets(size).to_string();
+    let arguments = ["--length", &length, "--"].map(Path::new);
+    let output = attempt("fallocate", &[&arguments[..], &[file]].concat(), LONG).await?;
+    if output.worked {
+        return Ok(());
+    }
+    let told = format!(
+        "cannot reserve {size} KiB for {}: {}",
+        file.display(),
+        output.errors
+    );
+    if output.errors.contains("No space left") {
+        return Err(Failure::no_space(told));
+    }
+    if output.errors.contains("not supported") {
+        tracing::warn!(
+            "{told}; whoever fills this file system makes bricks lose what they hold: let nothing else write there"
+        );
+        return Ok(());
+    }
+    Err(Failure::internal(told))
+}
+
 /// Copies a file by sharing its blocks.
 pub(super) async fn reflink(from: &Path, to: &Path) -> Result<(), Failure> {
     files::remove(to)?;

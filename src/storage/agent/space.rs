@@ -1,8 +1,9 @@
 //! How much of a device may still be promised. Pure.
 //!
-//! Bricks are sparse: what they hold today is less than what they may hold
-//! tomorrow, and a device must be able to pay all of that. So of what the file
-//! system has free, everything is held back that bricks may still grow into:
+//! A brick takes its room when it is made; where it cannot (a directory, a copy, a
+//! file system that reserves nothing) it holds less today than it may hold tomorrow,
+//! and a device must be able to pay all of that. So of what the file system has
+//! free, everything is held back that bricks may still grow into:
 //!
 //! | what | held back |
 //! |---|---|
