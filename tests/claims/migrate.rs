@@ -8,6 +8,8 @@ use crate::support::{tools, wait};
 use crate::world::NAMESPACE;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const VOLUMES: &str = "/api/v1/persistentvolumes";
 const ENDPOINTS: &str = "/api/v1/namespaces/default/endpoints";
@@ -16,6 +18,15 @@ const STEPS: [&str; 6] = ["save", "retain", "delete", "release", "create", "poli
 /// An old PV, its Endpoints and its claim, Bound.
 #[track_caller]
 fn old(stage: &Stage, name: &str, endpoints: bool) -> Value {
+    let id = "0123456789abcdef0123456789abcdef";
+    make_old(stage, name, id, endpoints);
+    stage.wait_bound(name);
+    stage.read_claim(name).expect("it is there")
+}
+
+/// The same, and not waited for.
+#[track_caller]
+fn make_old(stage: &Stage, name: &str, id: &str, endpoints: bool) {
     let plane = &stage.world.plane;
     let hosts = format!("glusterfs-{name}");
     if endpoints {
@@ -34,7 +45,7 @@ fn old(stage: &Stage, name: &str, endpoints: bool) -> Value {
             "apiVersion": "v1", "kind": "PersistentVolume",
             "metadata": {"name": name, "annotations": {
                 "pv.kubernetes.io/provisioned-by": "kubernetes.io/glusterfs",
-                "gluster.kubernetes.io/heketi-volume-id": "0123456789abcdef0123456789abcdef",
+                "gluster.kubernetes.io/heketi-volume-id": id,
                 "pv.beta.kubernetes.io/gid": "2001",
             }},
             "spec": {
@@ -46,8 +57,6 @@ fn old(stage: &Stage, name: &str, endpoints: bool) -> Value {
         }),
     );
     stage.claim(name, "web", json!({"spec": {"volumeName": name}}));
-    stage.wait_bound(name);
-    stage.read_claim(name).expect("it is there")
 }
 
 struct Migrate<'a> {
@@ -71,9 +80,7 @@ impl Migrate<'_> {
         Migrate { stage, saves }
     }
 
-    /// The first row, and whether nothing was refused.
-    #[track_caller]
-    fn run(&self, arguments: &[&str]) -> (Value, bool) {
+    fn command(&self, arguments: &[&str]) -> Command {
         let host = &self.stage.world.hosts[0];
         let mut command = host.command_as_nobody(tools::loods(&self.stage.world.lab));
         command
@@ -82,11 +89,24 @@ impl Migrate<'_> {
             .arg("--kubeconfig")
             .arg(host.dir.join("migrate.conf"))
             .args(arguments);
+        command
+    }
+
+    /// The first row, and whether nothing was refused.
+    #[track_caller]
+    fn run(&self, arguments: &[&str]) -> (Value, bool) {
+        let (rows, fine) = self.rows(arguments);
+        (rows[0].clone(), fine)
+    }
+
+    #[track_caller]
+    fn rows(&self, arguments: &[&str]) -> (Value, bool) {
+        let mut command = self.command(arguments);
         let output = command.output().expect("it runs");
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         let rows: Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{error}: {errors}{output:?}"));
-        (rows[0].clone(), output.status.success())
+        (rows, output.status.success())
     }
 }
 
@@ -164,5 +184,59 @@ fn a_volume_whose_hosts_are_not_known_is_left_alone_until_they_are_told() {
     let now = stage.read_claim("lone").expect("it is there");
     assert_eq!(now["metadata"]["uid"], claim["metadata"]["uid"]);
     stage.delete_claim("lone");
+    stage.wait_nothing_left();
+}
+
+#[test]
+#[ignore = "real control plane: tests/run claims"]
+fn twenty_volumes_come_over_whenever_the_run_is_killed() {
+    let stage = Stage::set();
+    stage.secret();
+    stage.class_with("web", json!({}));
+    let names: Vec<String> = (0..20).map(|n| format!("old-{n}")).collect();
+    for (n, name) in names.iter().enumerate() {
+        make_old(&stage, name, &format!("{n:032x}"), true);
+    }
+    let uid = |name: &String| {
+        stage.wait_bound(name);
+        stage.read_claim(name).expect("it is there")["metadata"]["uid"].clone()
+    };
+    let before: Vec<Value> = names.iter().map(uid).collect();
+    let migrate = Migrate::new(&stage);
+    // Wherever that is: between two writes, or with one on its way.
+    let mut killed = 0;
+    for moment in (60..).step_by(190) {
+        let mut command = migrate.command(&["--apply"]);
+        let mut run = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        std::thread::sleep(Duration::from_millis(moment));
+        if run.try_wait().expect("it is ours").is_some() {
+            break;
+        }
+        run.kill().expect("it dies");
+        run.wait().expect("it is dead");
+        killed += 1;
+    }
+    assert!(killed > 3, "killed {killed} times");
+    let (rows, fine) = migrate.rows(&["--apply"]);
+    assert!(fine, "{rows}");
+    let after: Vec<Value> = names.iter().map(uid).collect();
+    assert_eq!(after, before);
+    let volumes = stage.read_volumes();
+    assert_eq!(volumes.len(), 20);
+    for (n, name) in names.iter().enumerate() {
+        let mut volumes = volumes.iter();
+        let volume = volumes.find(|volume| volume["metadata"]["name"] == *name);
+        let spec = &volume.expect("it has its name")["spec"];
+        assert_eq!(spec["csi"]["volumeHandle"], format!("{n:032x}"));
+        assert_eq!(spec["persistentVolumeReclaimPolicy"], "Delete");
+        assert!(spec.get("glusterfs").is_none(), "{spec}");
+    }
+    for name in &names {
+        stage.delete_claim(name);
+    }
     stage.wait_nothing_left();
 }

@@ -10,6 +10,7 @@
 mod support;
 
 mod adopt;
+mod carried;
 mod demo;
 mod directories;
 mod drain;

@@ -16,7 +16,7 @@ use std::process::Command;
 const INIT: &str = include_str!("../../src/storage/demo/host.sh");
 /// A disk of its own for the device: XFS, which makes reflinks.
 const DISK: &str = r#"
-    [ -e "$1/disk" ] || { truncate --size 64G "$1/disk" && mkfs.xfs -q -m reflink=1 "$1/disk"; }
+    [ -e "$1/disk" ] || { truncate --size 96G "$1/disk" && mkfs.xfs -q -m reflink=1 "$1/disk"; }
     mount -o loop "$1/disk" "$1/device" && exec sh -c "$0" init "$@"
 "#;
 /// The article's key.

@@ -4,7 +4,7 @@
 //! is noticed. In the agent's state directory a copy for each says where to
 //! look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub(super) struct Devices {
     allow: Vec<PathBuf>,
     /// Which can share blocks; tried once in an agent's life.
     reflinks: Mutex<BTreeMap<PathBuf, bool>>,
+    /// Which have less room than was promised; said once.
+    short: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Devices {
@@ -37,6 +39,7 @@ impl Devices {
             index,
             allow,
             reflinks: Mutex::default(),
+            short: Mutex::default(),
         })
     }
 
@@ -222,7 +225,27 @@ impl Devices {
                 Entry::Leftover | Entry::Other => {}
             }
         }
+        self.tell_short(path, space::short(kib(available), &held));
         Ok(space::promise(kib(total), kib(available), &held))
+    }
+
+    /// Says it when a device lacks `short` KiB of what was promised, and when it does
+    /// no more.
+    fn tell_short(&self, path: &Path, short: u64) {
+        let mut told = self
+            .short
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let device = path.display();
+        if short > 0 && told.insert(path.into()) {
+            tracing::error!(
+                %device, missing_kib = short,
+                "somebody else takes the room of bricks that have snapshots, are copies or directories: they lose what they hold when the disk is full"
+            );
+        }
+        if short == 0 && told.remove(path) {
+            tracing::info!(%device, "bricks have their room again");
+        }
     }
 
     /// The device and the record of a brick, wherever it is on this host.

@@ -24,20 +24,29 @@ pub(super) enum Held {
     Snapshot { used: u64 },
 }
 
-/// What a device of `total` KiB may promise when `available` is free now.
-pub(super) fn promise(total: u64, available: u64, held: &[Held]) -> StorageSize {
+/// What files of ours may still take, in KiB.
+fn owed(held: &[Held]) -> u64 {
     let owed = held.iter().map(|held| match *held {
         Held::Brick { size, used } => size.saturating_sub(used),
         Held::Clone { size } => size,
         Held::Snapshot { used } => used,
     });
-    let owed = owed.fold(0u64, u64::saturating_add);
-    let free = available.min(total).saturating_sub(owed);
+    owed.fold(0u64, u64::saturating_add)
+}
+
+/// What a device of `total` KiB may promise when `available` is free now.
+pub(super) fn promise(total: u64, available: u64, held: &[Held]) -> StorageSize {
+    let free = available.min(total).saturating_sub(owed(held));
     StorageSize {
         total,
         free,
         used: total - free,
     }
+}
+
+/// What is missing when `available` KiB are free: somebody else has it.
+pub(super) fn short(available: u64, held: &[Held]) -> u64 {
+    owed(held).saturating_sub(available)
 }
 
 #[cfg(test)]
@@ -54,6 +63,8 @@ mod tests {
         assert_eq!(promise(100, 90, &[Held::Clone { size: 40 }]).free, 50);
         assert_eq!(promise(100, 90, &[Held::Snapshot { used: 10 }]).free, 80);
         assert_eq!(promise(100, 5, &[brick]).free, 0);
+        assert_eq!(short(30, &[brick]), 0);
+        assert_eq!(short(5, &[brick]), 25);
     }
 
     proptest! {

@@ -195,12 +195,10 @@ fn count(what: &str, number: usize, most: usize) -> Result<(), BadName> {
     )))
 }
 
-/// Whether it only asks: such a command may be given to any peer.
-pub fn only_asks(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::PoolList | Command::Info(_) | Command::Status(_) | Command::HealSummary(_)
-    )
+/// Whether one glusterd answers it alone. All others are taken to every peer, and
+/// hang as long as one is gone that is counted on still.
+pub fn asks_alone(command: &Command) -> bool {
+    matches!(command, Command::PoolList | Command::Info(_))
 }
 
 /// Whether `gluster` answers it in words, whatever `--xml` says; see

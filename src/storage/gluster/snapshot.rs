@@ -34,16 +34,6 @@ pub struct SnapshotBrick {
 }
 
 impl SnapshotRecord {
-    /// The name of a snapshot that is taken for a clone, and gone after it.
-    pub fn clone_name(id: &str) -> String {
-        format!("clone-{id}")
-    }
-
-    /// Whether it was taken for a clone: nobody is told of it.
-    pub fn is_of_clone(&self, id: &str) -> bool {
-        self.name == Self::clone_name(id)
-    }
-
     /// The option that keeps the snapshot with this id.
     pub fn option(id: &str) -> String {
         format!("{PREFIX}snapshot.{id}")

@@ -1,11 +1,11 @@
 //! Storage hosts that are gone, noticed before an operation counts on them.
 //!
-//! A glusterd locks all its peers for each change, and notices only after half
-//! a minute of silence that one is gone. A change that it is asked for within
-//! that time hangs until `gluster` gives up after two minutes, and holds its
+//! A glusterd locks all its peers for each change, and asks them how bricks fare; it
+//! notices only after half a minute of silence that one is gone. What it is asked
+//! for within that time hangs until `gluster` gives up after two minutes, and holds its
 //! locks for another. So every operation asks all hosts first whether they are
-//! there, which takes a millisecond; and when one has just been lost, a change
-//! waits until glusterd knows it too.
+//! there, which takes a millisecond, and so does whoever looks at a volume; and when
+//! one has just been lost, a command waits until glusterd knows it too.
 //!
 //! The other way round, a glusterd leaves out of a change whoever is not a whole
 //! peer at its begin. What is made or set then, the other hears of when it joins.

@@ -12,6 +12,7 @@ use crate::storage::heketi::wire::VolumeCreate;
 
 /// Asks glusterd: with heals, which takes a second or two.
 pub(super) async fn health(manager: &Manager, volume: &Volume) -> Result<Health, String> {
+    manager.ping().await;
     let cluster = &volume.record.cluster;
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let status = manager

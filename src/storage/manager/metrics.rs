@@ -1,82 +1,19 @@
 //! `/metrics`: how volumes, bricks and devices fare.
 //!
-//! glusterd takes a second to tell of one volume's heals, and a lock: so a watch
-//! goes from volume to volume by itself, for a quarter of the time at most, and
-//! what is scraped is what it saw last, with its age.
+//! What is scraped is what the [`super::rounds`] saw last, with its age.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use hyper::StatusCode;
 use tokio::time::Instant;
 
 use super::Manager;
-use super::health::health;
-use super::state::{State, Volume};
+use super::rounds::{Healths, Seen};
+use super::state::State;
 use crate::admin::{Answer, Ask, Route};
 use crate::observe::exposition::{CONTENT_TYPE, Kind, Page};
 use crate::observe::process;
-use crate::storage::agent::api::Command;
-use crate::storage::heketi::loods::{Health, HealthState};
-
-/// Shortest rest between two rounds.
-const REST: Duration = Duration::from_secs(15);
-/// After a long round the rest is so many times as long as that.
-const TIMES: u32 = 3;
-
-/// How each volume was when it was looked at last, by id.
-type Seen = BTreeMap<String, (Health, Instant)>;
-
-/// What the watch saw.
-#[derive(Debug, Default)]
-pub(super) struct Healths(Mutex<Seen>);
-
-impl Healths {
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Goes from volume to volume, for ever, and has healed what can be.
-pub(super) async fn watch(manager: Arc<Manager>, healths: Arc<Healths>) {
-    loop {
-        let start = Instant::now();
-        let volumes = manager.state().volumes.clone();
-        healths.seen().retain(|id, _| volumes.contains_key(id));
-        for (id, volume) in volumes {
-            match health(&manager, &volume).await {
-                Ok(health) => {
-                    heal(&manager, &volume, &health).await;
-                    healths.seen().insert(id, (health, Instant::now()));
-                }
-                // What was seen before ages, which shows.
-                Err(why) => tracing::debug!(volume = &*volume.name, why, "its health is not told"),
-            }
-        }
-        tokio::time::sleep(REST.max(start.elapsed() * TIMES)).await;
-    }
-}
-
-/// Has files healed that wait for it though all bricks serve. Gluster does so when
-/// it hears that a brick is back; but of one that was cut off for less than its
-/// ping-timeout it may not have heard that it was gone, and looks again after ten
-/// minutes only.
-async fn heal(manager: &Manager, volume: &Volume, health: &Health) {
-    let waits = health.bricks.iter().any(|brick| brick.heal_pending > 0);
-    if !waits || health.bricks.iter().any(|brick| !brick.online) {
-        return;
-    }
-    let heal = Command::Heal(volume.name.clone(), false);
-    match manager.gluster(&volume.record.cluster, heal).await {
-        // A busy writer has some at each look.
-        Ok(_) => tracing::debug!(
-            volume = &*volume.name,
-            "files wait to be healed, and all bricks serve: it begins now"
-        ),
-        Err(trouble) => tracing::debug!(volume = &*volume.name, %trouble, "healing begins later"),
-    }
-}
+use crate::storage::heketi::loods::HealthState;
 
 pub(super) fn route(manager: Arc<Manager>, healths: Arc<Healths>) -> Route {
     Arc::new(move |ask: Ask| {
@@ -240,7 +177,8 @@ fn devices(page: &mut Page, state: &State) {
 mod tests {
     use super::super::state::Volume;
     use super::*;
-    use crate::storage::heketi::loods::BrickHealth;
+    use crate::storage::heketi::loods::{BrickHealth, Health};
+    use std::time::Duration;
 
     #[test]
     fn a_volume_its_bricks_and_how_old_that_is() {

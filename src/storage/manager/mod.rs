@@ -34,6 +34,7 @@ mod metrics;
 pub mod placement;
 mod queue;
 mod rebuild;
+mod rounds;
 mod routes;
 mod server;
 mod shown;
@@ -220,12 +221,12 @@ pub async fn run(
     let looking =
         stop.run_until_cancelled(look_around(Arc::clone(&manager), settings.agents, topology));
     tracing::info!(address = %settings.listen, "serving Heketi's REST API");
-    let healths = Arc::new(metrics::Healths::default());
+    let healths = Arc::new(rounds::Healths::default());
     if let Some(listen) = settings.metrics {
         let route = metrics::route(Arc::clone(&manager), Arc::clone(&healths));
         tokio::spawn(crate::admin::serve("metrics", listen, route, stop.clone()));
     }
-    let watching = metrics::watch(Arc::clone(&manager), healths);
+    let watching = rounds::go(Arc::clone(&manager), healths);
     let watching = stop.clone().run_until_cancelled_owned(watching);
     tokio::spawn(watching);
     let serving = server::serve(listener, Arc::clone(&manager), settings.keys, stop.clone());

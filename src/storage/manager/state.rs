@@ -116,7 +116,8 @@ pub struct State {
     /// Ids of volumes whose removal was ordered: until a look has found one of
     /// them still there, nobody may count on it.
     pub leaving: BTreeSet<String>,
-    /// Ids of snapshots that no volume tells of yet, and their names.
+    /// Ids of snapshots that no volume tells of yet, and their names; "" for copies
+    /// that are made for a clone, of which none ever tells.
     pub taking: BTreeMap<String, String>,
     /// States of nodes and devices whose hosts are away and have not heard of them
     /// yet, by id.
@@ -309,10 +310,7 @@ impl State {
                 gid: volume.record.gid,
                 created: taken.created.clone(),
             };
-            let snapshots = volume.snapshots.iter();
-            snapshots
-                .filter(|(id, taken)| !taken.is_of_clone(id))
-                .map(shown)
+            volume.snapshots.iter().map(shown)
         });
         let mut all: Vec<SnapshotInfo> = all.collect();
         all.sort_by(|one, other| one.id.cmp(&other.id));

@@ -4,7 +4,7 @@
 use futures::future::join_all;
 
 use super::super::state::{Brick, Volume};
-use super::plan::{Plan, begin_copy};
+use super::plan::{Copies, Plan, begin_copy};
 use super::{
     Manager, Trouble, clear_bricks, keep_to, on_directories, settle, unexpected, withdraw,
 };
@@ -19,14 +19,14 @@ pub(in super::super) struct Made {
     pub id: String,
 }
 
-/// Makes a volume with a snapshot's content.
+/// Makes a volume with the content of copies.
 pub(in super::super) async fn make_copy(
     manager: &Manager,
     create: &VolumeCreate,
-    snapshot: &str,
+    copies: Copies,
     source: Source,
 ) -> Result<Made, String> {
-    let plan = begin_copy(&mut manager.state(), create, snapshot, source)?;
+    let plan = begin_copy(&mut manager.state(), create, copies, source)?;
     make(manager, plan).await
 }
 

@@ -19,10 +19,12 @@ pub(super) use limit::{keep_size, limit};
 use limit::{keep_to, on_directories};
 pub(super) use make::{make, make_copy};
 pub(super) use mark::{mark, places, settle};
-pub(super) use plan::begin as begin_make;
+pub(super) use plan::{Copies, begin as begin_make};
 pub(super) use remove::{clear_bricks, remove, withdraw};
 pub(super) use replace::replace;
-pub(super) use snapshot::{drop_snapshot, forget_copies, take_snapshot};
+pub(super) use snapshot::{
+    copy_bricks, drop_snapshot, forget_copies, forget_copies_of, take_snapshot,
+};
 pub(super) use states::{pay_states, set_state};
 pub(super) use topology::{add_device, add_node, put_device, put_node, remove_device, remove_node};
 
@@ -95,7 +97,7 @@ impl Manager {
                 true => self.until_joined(cluster).await?,
                 false => self.first_agent(cluster)?,
             };
-            if !command::only_asks(&asked) {
+            if !command::asks_alone(&asked) {
                 self.until_noticed(cluster, &agent).await;
             }
             match self.gluster_at(&agent, asked.clone()).await {

@@ -84,34 +84,45 @@ fn free_name(state: &State, create: &VolumeCreate, id: &str) -> Result<String, S
     Ok(name)
 }
 
-/// A volume that begins with a snapshot's content: each brick beside the one it
+/// Copies of all bricks of a volume.
+pub(in super::super) struct Copies {
+    /// Of the snapshot that they are.
+    pub id: String,
+    /// The volume's.
+    pub origin: Record,
+    /// In GiB, as it was then.
+    pub size: i64,
+    /// Of each brick.
+    pub bricks: Vec<SnapshotBrick>,
+}
+
+/// A volume that begins with the content of copies: each brick beside the one it
 /// is a copy of, and as durable as that volume.
 pub(super) fn begin_copy(
     state: &mut State,
     create: &VolumeCreate,
-    snapshot: &str,
+    copies: Copies,
     source: Source,
 ) -> Result<Plan, String> {
     let id = new_id();
     let name = free_name(state, create, &id)?;
-    let (origin, taken) = state.snapshot(snapshot).ok_or("Id not found")?;
-    if create.size < taken.size {
+    let (origin, bricks) = (&copies.origin, copies.bricks);
+    if create.size < copies.size {
         return Err(format!(
             "size: {} GiB are less than the {} GiB of what is copied; ask for at least as much",
-            create.size, taken.size
+            create.size, copies.size
         ));
     }
     let record = Record {
         id: id.clone(),
-        cluster: origin.record.cluster.clone(),
+        cluster: origin.cluster.clone(),
         size: create.size,
         gid: create.gid,
-        durability: origin.record.durability.clone(),
-        options: origin.record.options.clone(),
+        durability: origin.durability.clone(),
+        options: origin.options.clone(),
         snapshot: create.snapshot,
         source: Some(source),
     };
-    let bricks = taken.bricks.clone();
     let wanted = validate::wanted(&VolumeCreate {
         size: create.size,
         durability: record.durability.clone(),
@@ -160,7 +171,7 @@ pub(super) fn begin_copy(
         width: wanted.width,
         arbiter: wanted.arbiter,
         from: Some((
-            snapshot.into(),
+            copies.id,
             bricks.into_iter().map(|brick| brick.id).collect(),
         )),
     })

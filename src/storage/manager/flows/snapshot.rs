@@ -21,6 +21,34 @@ pub(in super::super) async fn take_snapshot(
     id: &str,
     name: &str,
 ) -> Result<(), String> {
+    let (volume, bricks) = copy_bricks(manager, volume, id).await?;
+    let record = SnapshotRecord {
+        name: name.into(),
+        size: volume.record.size,
+        created: jiff::Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%SZ")
+            .to_string(),
+        bricks,
+    };
+    let set = Command::Set(volume.name.clone(), vec![record.encode(id)]);
+    if let Err(trouble) = manager.gluster(&volume.record.cluster, set).await {
+        forget_copies_of(manager, &volume, id).await;
+        return Err(trouble.to_string());
+    }
+    if let Some(known) = manager.state().volumes.get_mut(&volume.record.id) {
+        known.snapshots.insert(id.into(), record);
+    }
+    Ok(())
+}
+
+/// Copies the bricks of a volume that nothing else works on. Whoever has them
+/// copied keeps the id in `State::taking` until there is a record of it, or until
+/// the copies are gone.
+pub(in super::super) async fn copy_bricks(
+    manager: &Manager,
+    volume: &str,
+    id: &str,
+) -> Result<(Volume, Vec<SnapshotBrick>), String> {
     let known = manager.state().volumes.get(volume).cloned();
     let volume = known.ok_or("Id not found")?;
     possible(manager, &volume)?;
@@ -32,19 +60,17 @@ pub(in super::super) async fn take_snapshot(
             volume.name, found.reason
         ));
     }
-    let taken = try_take(manager, &volume, id, name).await;
-    match taken {
-        Ok(record) => {
-            if let Some(known) = manager.state().volumes.get_mut(&volume.record.id) {
-                known.snapshots.insert(id.into(), record);
-            }
-            Ok(())
-        }
-        Err(trouble) => {
-            forget_copies(manager, agents(manager, &volume).into_keys(), id).await;
-            Err(trouble.to_string())
-        }
+    if let Err(trouble) = try_copy(manager, &volume, id).await {
+        forget_copies_of(manager, &volume, id).await;
+        return Err(trouble.to_string());
     }
+    let bricks = volume.bricks.iter().map(|brick| SnapshotBrick {
+        id: brick.info.id.clone(),
+        device: brick.info.device.clone(),
+        size: brick.info.size,
+    });
+    let bricks = bricks.collect();
+    Ok((volume, bricks))
 }
 
 /// Whether all its devices share blocks.
@@ -66,12 +92,7 @@ fn possible(manager: &Manager, volume: &Volume) -> Result<(), String> {
     Ok(())
 }
 
-async fn try_take(
-    manager: &Manager,
-    volume: &Volume,
-    id: &str,
-    name: &str,
-) -> Result<SnapshotRecord, Trouble> {
+async fn try_copy(manager: &Manager, volume: &Volume, id: &str) -> Result<(), Trouble> {
     let cluster = &volume.record.cluster;
     let barrier = |on| manager.gluster(cluster, Command::Barrier(volume.name.clone(), on));
     // Nothing is acknowledged that one copy has and another has not.
@@ -87,28 +108,7 @@ async fn try_take(
         });
     let copied: Result<Vec<()>, _> = join_all(work).await.into_iter().collect();
     barrier(false).await?;
-    copied?;
-    let record = SnapshotRecord {
-        name: name.into(),
-        size: volume.record.size,
-        created: jiff::Timestamp::now()
-            .strftime("%Y-%m-%dT%H:%M:%SZ")
-            .to_string(),
-        bricks: volume
-            .bricks
-            .iter()
-            .map(|brick| SnapshotBrick {
-                id: brick.info.id.clone(),
-                device: brick.info.device.clone(),
-                size: brick.info.size,
-            })
-            .collect(),
-    };
-    let option = vec![record.encode(id)];
-    manager
-        .gluster(cluster, Command::Set(volume.name.clone(), option))
-        .await?;
-    Ok(record)
+    Ok(copied.map(drop)?)
 }
 
 /// Agents of a volume's bricks, with the bricks of each.
@@ -150,6 +150,11 @@ pub(in super::super) async fn drop_snapshot(
     };
     forget_copies(manager, agents, id).await;
     Ok(())
+}
+
+/// Removes the copies of a volume's bricks that nothing tells of.
+pub(in super::super) async fn forget_copies_of(manager: &Manager, volume: &Volume, id: &str) {
+    forget_copies(manager, agents(manager, volume).into_keys(), id).await;
 }
 
 /// Removes the copies of a snapshot that nothing tells of.

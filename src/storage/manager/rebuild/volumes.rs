@@ -8,10 +8,9 @@
 //! | stopped, its bricks settled | nothing: somebody stopped it | nothing |
 //! | on directories, and without the quota of its size | its making, growth or a brick's replacement | quota is set |
 //! | its barrier is up | a snapshot | the barrier comes down |
-//! | it has the snapshot of a clone | the clone | the snapshot goes |
 
 use super::super::Manager;
-use super::super::flows::{clear_bricks, drop_snapshot, keep_size, limit, mark, withdraw};
+use super::super::flows::{clear_bricks, keep_size, limit, mark, withdraw};
 use super::super::state::{Brick, Volume};
 use super::{Found, place};
 use crate::storage::agent::api::Command;
@@ -120,16 +119,6 @@ async fn finish(manager: &Manager, volume: &gluster::Volume, taken: &Volume, fou
             Err(trouble) => {
                 tracing::warn!(volume = &**name, %trouble, "a barrier cannot be taken down yet");
             }
-        }
-    }
-    for id in taken
-        .snapshots
-        .iter()
-        .filter(|(id, taken)| taken.is_of_clone(id))
-        .map(|(id, _)| id)
-    {
-        if let Err(why) = drop_snapshot(manager, &taken.record.id, id).await {
-            tracing::warn!(volume = &**name, why, "the snapshot of a clone is left");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::queue::End;
 use super::super::{Manager, flows, new_id, validate};
 use super::{Answer, Ask, Refusal, absent, no_path, spawn};
-use crate::storage::gluster::{SnapshotRecord, record};
+use crate::storage::gluster::record;
 use crate::storage::heketi::loods::{ExpandFrom, Source, VolumeFrom};
 use crate::storage::heketi::wire::{VolumeCreate, VolumeList};
 
@@ -92,43 +92,58 @@ fn copy_snapshot(
     manager.state().snapshot(&id).ok_or_else(absent)?;
     let working = Arc::clone(manager);
     spawn(manager, "create-volume", async move {
-        let source = record::Source::Snapshot(id.clone());
-        let made = flows::make_copy(&working, &create, &id, source).await?;
+        let copies = {
+            let state = working.state();
+            let (origin, taken) = state.snapshot(&id).ok_or("Id not found")?;
+            flows::Copies {
+                id: id.clone(),
+                origin: origin.record.clone(),
+                size: taken.size,
+                bricks: taken.bricks.clone(),
+            }
+        };
+        let source = record::Source::Snapshot(id);
+        let made = flows::make_copy(&working, &create, copies, source).await?;
         Ok(End::At(format!("/volumes/{}", made.id)))
     })
 }
 
-/// By a snapshot that nobody is told of, and that is gone afterwards.
+/// By copies that nobody is told of, and that are gone afterwards.
 fn copy_volume(
     manager: &Arc<Manager>,
     create: VolumeCreate,
     volume: &str,
 ) -> Result<Answer, Refusal> {
     let hold = Hold::take(manager, volume)?;
-    let snapshot = new_id();
+    let id = new_id();
     let working = Arc::clone(manager);
     spawn(manager, "create-volume", async move {
-        let source = record::Source::Volume(hold.id.clone());
-        let name = SnapshotRecord::clone_name(&snapshot);
-        working
-            .state()
-            .taking
-            .insert(snapshot.clone(), name.clone());
-        let taken = flows::take_snapshot(&working, &hold.id, &snapshot, &name).await;
-        working.state().taking.remove(&snapshot);
-        taken?;
-        let made = flows::make_copy(&working, &create, &snapshot, source).await;
-        let dropped = flows::drop_snapshot(&working, &hold.id, &snapshot).await;
-        if let Err(why) = dropped {
-            tracing::warn!(
-                snapshot,
-                why,
-                "the snapshot of a clone is left; it goes with the next look"
-            );
-            working.doubt.notify_one();
-        }
-        Ok(End::At(format!("/volumes/{}", made?.id)))
+        // It has no name, and no record: a look removes copies without either.
+        let nameless = String::new();
+        working.state().taking.insert(id.clone(), nameless);
+        let made = copy_now(&working, &create, &hold.id, &id).await;
+        working.state().taking.remove(&id);
+        Ok(End::At(format!("/volumes/{}", made?)))
     })
+}
+
+async fn copy_now(
+    manager: &Manager,
+    create: &VolumeCreate,
+    volume: &str,
+    id: &str,
+) -> Result<String, String> {
+    let (origin, bricks) = flows::copy_bricks(manager, volume, id).await?;
+    let copies = flows::Copies {
+        id: id.into(),
+        size: origin.record.size,
+        origin: origin.record.clone(),
+        bricks,
+    };
+    let source = record::Source::Volume(volume.into());
+    let made = flows::make_copy(manager, create, copies, source).await;
+    flows::forget_copies_of(manager, &origin, id).await;
+    Ok(made?.id)
 }
 
 /// Keeps a volume for one operation, until it is dropped.
@@ -166,10 +181,8 @@ fn remove(manager: &Arc<Manager>, id: &str) -> Result<Answer, Refusal> {
     let snapshots = {
         let state = manager.state();
         let volume = state.volumes.get(id).ok_or_else(absent)?;
-        let all = volume.snapshots.iter();
-        all.filter(|(id, taken)| !taken.is_of_clone(id))
-            .map(|(_, taken)| taken.name.clone())
-            .collect::<Vec<_>>()
+        let all = volume.snapshots.values();
+        all.map(|taken| taken.name.clone()).collect::<Vec<_>>()
     };
     if !snapshots.is_empty() {
         return Err((
