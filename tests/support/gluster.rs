@@ -48,17 +48,7 @@ impl Server {
 
     /// Cuts its power, and gives it back.
     pub fn reboot(&mut self) {
-        self.cut_power();
-        self.give_power();
-    }
-
-    /// Ends everything on it.
-    pub fn cut_power(&mut self) {
         self.process.kill();
-    }
-
-    /// Starts it as it was.
-    pub fn give_power(&mut self) {
         self.process = Server::boot(&self.host, self.disk, &self.storage);
     }
 
