@@ -109,10 +109,14 @@ pub trait Machine<T> {
     fn trouble(&self) -> Option<&HeketiError>;
 }
 
+/// Of a pause to the one before it. What has ended is heard of within a quarter more
+/// of the time that it took.
+const GROWTH: f64 = 1.25;
+
 /// How long to pause, and how often to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pauses {
-    /// The first between two polls; doubles.
+    /// The first between two polls; each is a quarter longer than the last.
     pub first: Duration,
     /// The longest.
     pub most: Duration,
@@ -166,7 +170,8 @@ impl Patience {
     }
 
     fn longer(&mut self) -> Duration {
-        let pause = self.pauses.first * 2u32.saturating_pow(self.waited.min(16));
+        let times = i32::try_from(self.waited.min(64)).unwrap_or(0);
+        let pause = self.pauses.first.mul_f64(GROWTH.powi(times));
         self.waited = self.waited.saturating_add(1);
         pause.min(self.pauses.most)
     }
