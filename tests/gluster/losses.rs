@@ -26,9 +26,16 @@ fn a_storage_host_that_loses_power_serves_and_heals_unaided() {
         let (server, path) = &scene.gluster.bricks("powered")[0];
         (server.host.name.clone(), path.clone())
     };
+    let brick = path.trim_end_matches("/brick").to_owned();
     let servers = scene.gluster.servers.iter_mut();
     let mut server = servers.filter(|server| server.host.name == lost);
-    server.next().expect("a brick's host").reboot();
+    let host = server.next().expect("a brick's host");
+    // It went while the brick grew: the file has its length, what is in it not yet.
+    let half_grown = format!(
+        "sed -i 's/\"size\": 1048576/\"size\": 2097152/' {brick}.json && grep 2097152 {brick}.json && truncate --size 2G {brick}.img && sync"
+    );
+    host.shell(&half_grown).expect("a brick of 1 GiB");
+    host.reboot();
     drop(server);
     write(&scene, "meanwhile");
     let start = Instant::now();
@@ -41,6 +48,17 @@ fn a_storage_host_that_loses_power_serves_and_heals_unaided() {
         "a host without power: healed {:.1} s after it came back",
         start.elapsed().as_secs_f64()
     );
+    let back = scene.gluster.servers.iter();
+    let mut back = back.filter(|server| server.host.name == lost);
+    let size = back.next().expect("it is one of them").shell(&format!(
+        "df --block-size=M --output=size {brick} | tail -n 1"
+    ));
+    let size = size.expect("it is mounted");
+    let mib = size
+        .split('M')
+        .next()
+        .and_then(|text| text.trim().parse().ok());
+    assert!(mib > Some(1900), "the growth is not finished: {size}");
     scene.wait_nodes();
     wait::until_within(LONG, "the volume is removed", || {
         let removed = scene.ask(async |heketi| heketi.delete_volume(&volume.id).await);

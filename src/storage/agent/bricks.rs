@@ -310,9 +310,13 @@ pub(super) async fn attach(device: &DeviceRecord, record: &BrickRecord) -> Resul
     loops::mount(&place.image(), &place.mount()).await?;
     // An agent that was killed in the middle of a snapshot.
     loops::thaw(&place.mount()).await;
-    let length = fs::symlink_metadata(place.image()).map_or(0, |found| found.len());
-    if length < record.size.saturating_mul(1024) {
-        loops::grow(&place.image(), &place.mount(), record.size).await?;
+    // Of one that was killed while a brick grew: its file may have its length, and
+    // what is in it not. One that has both is as good.
+    if let Err(failure) = loops::grow(&place.image(), &place.mount(), record.size).await {
+        tracing::error!(
+            brick = record.id, volume = record.volume_name, %failure,
+            "this brick serves, and is smaller than its record says: expand its volume once more"
+        );
     }
     Ok(was.is_none())
 }

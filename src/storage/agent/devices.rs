@@ -240,7 +240,7 @@ impl Devices {
         if short > 0 && told.insert(path.into()) {
             tracing::error!(
                 %device, missing_kib = short,
-                "somebody else takes the room of bricks that have snapshots, are copies or directories: they lose what they hold when the disk is full"
+                "somebody else takes the room of bricks that have snapshots, are copies or directories: they lose what they hold when the disk is full; remove what is not ours, or move it to another file system"
             );
         }
         if short == 0 && told.remove(path) {

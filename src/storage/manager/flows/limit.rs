@@ -58,7 +58,11 @@ pub(super) async fn keep_to(manager: &Manager, volume: &Volume) -> Result<Option
         .gluster(cluster, Command::Quota(name.clone(), limit))
         .await?;
     let mut set = vec![(OPTION.to_owned(), limit.to_string())];
-    set.extend(OFTEN.map(|(key, value)| (key.into(), value.into())));
+    // Whoever asked for others has his.
+    let asked = &volume.record.options;
+    let own = |key: &str| asked.iter().any(|option| option.starts_with(key));
+    let often = OFTEN.into_iter().filter(|(key, _)| !own(key));
+    set.extend(often.map(|(key, value)| (key.into(), value.into())));
     manager
         .gluster(cluster, Command::Set(name.clone(), set))
         .await?;

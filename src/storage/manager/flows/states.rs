@@ -19,7 +19,7 @@ pub(in super::super) async fn set_state(
         let node = state.nodes.get(node).cloned();
         (node, device.map(|device| device.record.clone()))
     };
-    let mut node = node.ok_or_else(|| format!("{id} is gone"))?;
+    let mut node = node.ok_or_else(|| format!("no node or device has the id {id} any more"))?;
     let written = match device {
         Some(mut record) => {
             record.state = wanted.into();
